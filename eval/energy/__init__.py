@@ -1,0 +1,1 @@
+"""Energy: operations counted per layer, priced by a named profile."""

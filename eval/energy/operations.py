@@ -1,0 +1,165 @@
+"""Operations per layer, counted during a real forward pass over the real frames.
+
+Rules, per layer type (``n`` rows of real frames in, ``out`` units out):
+
+=================  =======================================================================
+Projection         of spikes: one accumulate per spike and output unit; of real values:
+                   ``n * in * out`` multiply-accumulates (its normalisation folds into it)
+SpikingNeurons     per neuron and step one multiply-accumulate (leak) and one accumulate
+                   (input); spikes are its output
+SoftSaturation     per element 3 multiply-accumulates (square, scale, gain) and 1 accumulate
+FramePooling       one accumulate per real input element, none for size 1
+RateReadout        one accumulate per spike, ``samples * in * out`` multiply-accumulates
+=================  =======================================================================
+
+Not counted: comparisons, resets, tanh, the additive bias a folded normalisation leaves, and
+the residual additions of membranes (the neuron's own accumulate takes them in).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from eval.energy.profile import Profile
+from search_spaces.frames import FramePooling, Frames, Projection, RateReadout, SoftSaturation
+from search_spaces.neurons import SpikingNeurons
+
+COUNTED = (FramePooling, SoftSaturation, Projection, SpikingNeurons, RateReadout)
+
+
+@dataclass
+class LayerOperations:
+    """Totals of one layer over all samples seen.
+
+    Args:
+        layer: Dotted module name.
+        kind: Layer type.
+        macs: Multiply-accumulates.
+        acs: Accumulates, the synaptic ones of spikes included.
+        spikes: Spikes that the layer sent.
+        neuron_steps: Neurons times real time steps, for a spiking layer.
+        parameters: Trainable parameters of the layer itself.
+    """
+
+    layer: str
+    kind: str
+    macs: float = 0.0
+    acs: float = 0.0
+    spikes: float = 0.0
+    neuron_steps: float = 0.0
+    parameters: int = 0
+
+
+class OperationCounter:
+    """Counts the operations of a network while it runs; see the rules above."""
+
+    def __init__(self, network: nn.Module) -> None:
+        self.network = network
+        self.samples = 0
+        self._rows: dict[str, LayerOperations] = {}
+        self._frames: Frames | None = None
+
+    @contextmanager
+    def counting(self) -> Iterator[OperationCounter]:
+        """Count every forward pass made inside."""
+        handles = [
+            module.register_forward_hook(self._hook(name), with_kwargs=False)
+            for name, module in self.network.named_modules()
+            if isinstance(module, COUNTED)
+        ]
+        handles.append(self.network.register_forward_hook(self._count_samples))
+        try:
+            yield self
+        finally:
+            for handle in handles:
+                handle.remove()
+
+    def table(self) -> list[dict[str, Any]]:
+        """Return one row per layer, per sample; a spiking layer also gives its rate."""
+        rows = []
+        for row in self._rows.values():
+            data = asdict(row)
+            for key in ("macs", "acs", "spikes", "neuron_steps"):
+                data[key] /= max(1, self.samples)
+            data["rate"] = row.spikes / row.neuron_steps if row.neuron_steps else None
+            rows.append(data)
+        return rows
+
+    def _row(self, name: str, kind: str, module: nn.Module) -> LayerOperations:
+        if name not in self._rows:
+            own = sum(p.numel() for p in module.parameters() if p.requires_grad)
+            self._rows[name] = LayerOperations(name, kind, parameters=own)
+        return self._rows[name]
+
+    def _count_samples(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
+        self.samples += output.shape[0]
+
+    def _hook(self, name: str) -> Any:
+        def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+            x: Tensor = inputs[0]
+            row = self._row(name, type(module).__name__, module)
+            if isinstance(module, Projection):
+                self._frames = inputs[1]
+                self._projection(row, x, module)
+            elif isinstance(module, SpikingNeurons):
+                self._neurons(row, x, output)
+            elif isinstance(module, RateReadout):
+                row.acs += _total(x)
+                row.macs += float(x.shape[1] * module.linear.weight.numel())
+            elif isinstance(module, SoftSaturation):
+                row.macs += 3.0 * x.numel()
+                row.acs += float(x.numel())
+            elif isinstance(module, FramePooling) and module.size > 1:
+                row.acs += float(x.numel())
+
+        return count
+
+    @staticmethod
+    def _projection(row: LayerOperations, x: Tensor, module: Projection) -> None:
+        units = module.linear.out_features
+        if not module.spiking:
+            row.macs += float(x.numel() * units)
+            return
+        if not bool(((x == 0) | (x == 1)).all()):
+            # an accumulate for a product that is none would make the energy a lie
+            raise RuntimeError(f"layer {row.layer} is declared spiking but got other values")
+        row.acs += _total(x) * units
+
+    def _neurons(self, row: LayerOperations, x: Tensor, spikes: Tensor) -> None:
+        if self._frames is None:
+            raise RuntimeError("spiking neurons ran before any projection gave the real frames")
+        steps = float(self._frames.valid * x.shape[-1])
+        row.neuron_steps += steps
+        row.macs += steps
+        row.acs += steps
+        row.spikes += _total(spikes)
+
+
+def _total(x: Tensor) -> float:
+    return float(x.sum(dtype=torch.float64))
+
+
+def totals(table: list[dict[str, Any]], profile: Profile) -> dict[str, float]:
+    """Sum a table and price it.
+
+    Returns:
+        ``macs``, ``acs``, ``spikes`` and ``energy`` [J] per sample, and ``spike_rate`` per
+        neuron and step.
+    """
+    macs = sum(r["macs"] for r in table)
+    acs = sum(r["acs"] for r in table)
+    spikes = sum(r["spikes"] for r in table)
+    steps = sum(r["neuron_steps"] for r in table)
+    return {
+        "macs": macs,
+        "acs": acs,
+        "spikes": spikes,
+        "spike_rate": spikes / steps if steps else 0.0,
+        "energy": profile.energy(macs, acs),
+    }

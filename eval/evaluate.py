@@ -1,0 +1,195 @@
+"""The one front door: Architecture + Dataset + fidelity + seed -> measured figures."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import nn
+
+from eval.energy.operations import OperationCounter, totals
+from eval.energy.profile import DEFAULT_PROFILE, load_profile
+from eval.folds import Fold
+from eval.recall import recall
+from eval.seeds import derived_seed
+from eval.training import Recipe, predict, train
+from search_spaces.families import get_family
+
+if TYPE_CHECKING:
+    from eval.features import Dataset
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A network trained on one fold, and what it predicts on the utterances held out."""
+
+    network: nn.Module
+    fold: Fold
+    predicted: np.ndarray[Any, np.dtype[np.int64]]
+    loss: float
+    operations: list[dict[str, Any]]
+
+
+def evaluate(
+    architecture: Mapping[str, Any],
+    dataset: Dataset,
+    folds: Sequence[Fold],
+    *,
+    family: str,
+    fidelity: float = 1.0,
+    seed: int = 0,
+    recipe: Recipe | None = None,
+    profile: str = DEFAULT_PROFILE,
+    checkpoint: Path | None = None,
+) -> dict[str, Any]:
+    """Train an architecture on every fold and measure it on what each holds out.
+
+    Args:
+        architecture: Parameter values; the family's defaults fill the rest.
+        dataset: The corpus as frame features.
+        folds: Speaker-independent splits; the predictions of all are pooled.
+        family: Name of the network family.
+        fidelity: Share of the full training, in (0, 1].
+        seed: Of initial weights and order of utterances.
+        recipe: How to train.
+        profile: Cost model that prices the operations.
+        checkpoint: Where to keep the weights trained on the first fold (safetensors).
+
+    Returns:
+        Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
+        ``energy`` of the head and ``energy_with_encoder`` [J per sample], ``energy_profile``;
+        ``macs``, ``acs``, ``spikes`` per sample; ``spike_rate``; ``parameters`` (trainable);
+        ``latency`` [s], the time from a frame's arrival to its output; ``confusion``
+        (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``.
+
+    Raises:
+        NasError: The family cannot build the architecture.
+    """
+    if not 0.0 < fidelity <= 1.0:
+        raise ValueError(f"fidelity {fidelity} is not in (0, 1]")
+    started = time.perf_counter()
+    recipe = recipe or Recipe()
+    done = [
+        train_fold(
+            architecture, dataset, fold, family=family, fidelity=fidelity, seed=seed, recipe=recipe
+        )
+        for fold in folds
+    ]
+    if checkpoint is not None:
+        save_weights(done[0].network, checkpoint)
+    result = measure(done, dataset, profile)
+    result["train_seconds"] = time.perf_counter() - started
+    return result
+
+
+def train_fold(
+    architecture: Mapping[str, Any],
+    dataset: Dataset,
+    fold: Fold,
+    *,
+    family: str,
+    fidelity: float,
+    seed: int,
+    recipe: Recipe,
+) -> Trained:
+    """Train on one fold and predict what it holds out."""
+    rng = np.random.default_rng(derived_seed(seed, fold.name))
+    network = build(architecture, family, dataset.dim, len(dataset.classes), rng)
+    train(network, dataset, fold.fit, recipe, fidelity=fidelity, rng=rng)
+    with OperationCounter(network).counting() as counter:
+        logits = predict(network, dataset, fold.held)
+    true = torch.from_numpy(dataset.labels[fold.held])
+    return Trained(
+        network=network,
+        fold=fold,
+        predicted=logits.argmax(1).numpy(),
+        loss=float(nn.functional.cross_entropy(logits, true)),
+        operations=counter.table(),
+    )
+
+
+def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str, Any]:
+    """Pool folds into the figures of :func:`evaluate`."""
+    held = np.concatenate([t.fold.held for t in done])
+    n_classes = len(dataset.classes)
+    pooled = recall(dataset.labels[held], np.concatenate([t.predicted for t in done]), n_classes)
+    price = load_profile(profile)
+    sizes = [len(t.fold.held) for t in done]
+    layers = _mean_table([t.operations for t in done], sizes)
+    sums = totals(layers, price)
+    network = done[0].network
+    result: dict[str, Any] = {
+        "wa": pooled.wa,
+        "ua": pooled.ua,
+        "macro_f1": pooled.macro_f1,
+        "loss": float(
+            np.average([t.loss for t in done], weights=[len(t.predicted) for t in done])
+        ),
+        **sums,
+        "energy_profile": price.name,
+        "parameters": count_parameters(network),
+        "latency": getattr(network, "latency_frames", 1) / dataset.frame_rate,
+        "classes": list(dataset.classes),
+        "confusion": pooled.confusion.tolist(),
+        "folds": [_fold_row(t, dataset, n_classes) for t in done],
+        "layers": layers,
+    }
+    if dataset.encoder_macs is not None:
+        encoder = price.energy(float(dataset.encoder_macs[held].mean()), 0.0)
+        result["energy_with_encoder"] = result["energy"] + encoder
+    return result
+
+
+def build(
+    architecture: Mapping[str, Any],
+    family: str,
+    input_dim: int,
+    n_classes: int,
+    rng: np.random.Generator,
+) -> nn.Module:
+    """Build a network with weights drawn from ``rng`` alone.
+
+    torch's initialisers read its global generator, so that is seeded here and put back.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(int(rng.integers(2**31)))
+        return get_family(family).build(architecture, input_dim, n_classes)
+
+
+def count_parameters(network: nn.Module) -> int:
+    """Count the trainable values."""
+    return sum(p.numel() for p in network.parameters() if p.requires_grad)
+
+
+def save_weights(network: nn.Module, path: Path) -> None:
+    """Write weights as safetensors; the file appears whole or not at all."""
+    from safetensors.torch import save_file
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary)
+    temporary.replace(path)
+
+
+def _fold_row(t: Trained, dataset: Dataset, n_classes: int) -> dict[str, Any]:
+    r = recall(dataset.labels[t.fold.held], t.predicted, n_classes)
+    return {"held": t.fold.name, "utterances": len(t.fold.held), "wa": r.wa, "ua": r.ua}
+
+
+def _mean_table(
+    tables: Sequence[list[dict[str, Any]]], weights: Sequence[int]
+) -> list[dict[str, Any]]:
+    """Average per-sample tables of the same network over folds."""
+    rows = []
+    for same in zip(*tables, strict=True):
+        row = dict(same[0])
+        for key in ("macs", "acs", "spikes", "neuron_steps"):
+            row[key] = float(np.average([r[key] for r in same], weights=weights))
+        row["rate"] = row["spikes"] / row["neuron_steps"] if row["neuron_steps"] else None
+        rows.append(row)
+    return rows

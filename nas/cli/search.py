@@ -1,0 +1,89 @@
+"""``nas search``: the main job."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from nas.cli.output import Out, shown, with_output
+
+
+@click.command(
+    epilog="""\b
+Examples:
+  nas search --space pts_snn.yaml --budget 200
+  nas search --space pts_snn.yaml --data corpus/ --searcher tpe --seed 1
+  nas search --space my.yaml --evaluator measure.py:evaluate --budget 50
+  nas search --resume runs/pts_snn-2026-11-21-1""",
+)
+@click.option("--space", help="YAML file, or the name of a packaged space.")
+@click.option("--budget", type=int, help="Full trainings to spend.  [default: 200]")
+@click.option("--data", help="Corpus name or folder with a manifest.csv.  [default: polish]")
+@click.option("--searcher", help="random, nsga2, tpe or local.  [default: nsga2]")
+@click.option("--seed", type=int, help="Of everything random.  [default: 0]")
+@click.option("--out", "out_folder", help="Folder of the run.  [default: runs/<space>-<date>-<n>]")
+@click.option("--resume", metavar="RUN", help="Go on with an interrupted run.")
+@click.option("--evaluator", help="file.py:function or package.module:function.")
+@click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
+@click.option("--layer", type=int, help="Hidden layer of the encoder.")
+@click.option("--frame-rate", type=float, help="Frames per second after pooling.")
+@click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
+@with_output
+def search(out_folder: str | None, out: Out, **options: Any) -> None:
+    """Search a space and record a Pareto front.
+
+    Budget counts full trainings of unique architectures, failed ones included. Ctrl-C and
+    kill -9 lose at most the evaluation in flight; the command to go on is printed.
+    """
+    from nas.cli.progress import Progress
+    from nas.driver import search as run
+
+    progress = _Resumable(Progress(out))
+    try:
+        study = run(out=out_folder, observer=progress, say=out.say, **options)
+    except KeyboardInterrupt:
+        progress.close()
+        if progress.folder is not None:
+            out.say(f"interrupted; go on with: nas search --resume {progress.folder}")
+        raise
+    finally:
+        progress.close()
+    from nas.cli.look import front_document, print_front
+
+    def human() -> None:
+        print_front(study, out)
+        for name, row in study.baselines().items():
+            out.line(f"{name}: wa {shown('wa', row['wa'])} %, ua {shown('ua', row['ua'])} %")
+        out.line(f"next: nas confirm {study.folder}, nas export {study.folder} --out best/")
+
+    out.result(front_document(study), human, lambda: [str(study.folder)])
+    if not study.front():
+        out.say(_nothing(study))
+        raise click.exceptions.Exit(1)
+
+
+class _Resumable:
+    """Progress that remembers the run's folder for the line printed on Ctrl-C."""
+
+    def __init__(self, progress: Any) -> None:
+        self._progress = progress
+        self.folder: Path | None = None
+
+    def started(self, study: Any) -> None:
+        self.folder = study.folder
+        self._progress.started(study)
+
+    def evaluated(self, study: Any, evaluation: Any) -> None:
+        self._progress.evaluated(study, evaluation)
+
+    def close(self) -> None:
+        self._progress.close()
+
+
+def _nothing(study: Any) -> str:
+    failed = [e for e in study.evaluations if not e.ok]
+    if failed and len(failed) == len(study.evaluations):
+        return f"every evaluation failed; the last one:\n{failed[-1].error}"
+    return "no evaluation is within the constraints of the space"

@@ -1,0 +1,298 @@
+"""The search: propose, evaluate, record, until the budget is spent."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import suppress
+from datetime import date
+from itertools import count
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from nas.evaluation import Evaluation, Job, plain
+from nas.evaluators import FunctionEvaluator, load_function
+from nas.executors.inline import InlineExecutor
+from nas.run_config import RunConfig, describe_environment
+from nas.searchers import DEFAULT_SEARCHER, Searcher, make_searcher
+from nas.study import Study
+from search_spaces.architecture import Architecture
+from search_spaces.errors import NasError
+from search_spaces.schema import load_space
+from search_spaces.space import Space
+
+PROPOSALS = 20
+SAMPLES = 2000
+ENUMERATE_UP_TO = 1_000_000
+
+Say = Callable[[str], None]
+
+
+class Observer(Protocol):
+    """Watches a search; the command line's progress is one."""
+
+    def started(self, study: Study) -> None:
+        """The run's folder is there and the first evaluation is about to begin."""
+        ...
+
+    def evaluated(self, study: Study, evaluation: Evaluation) -> None:
+        """An evaluation is in the record."""
+        ...
+
+
+def search(
+    *,
+    space: Space | str | Path | Mapping[str, Any] | None = None,
+    evaluator: str | Callable[..., Mapping[str, Any]] | None = None,
+    data: str | Path | None = None,
+    searcher: str | None = None,
+    budget: int | None = None,
+    seed: int | None = None,
+    out: str | Path | None = None,
+    resume: str | Path | None = None,
+    encoder: str | None = None,
+    layer: int | None = None,
+    frame_rate: float | None = None,
+    test_fold: int | None = None,
+    observer: Observer | None = None,
+    say: Say | None = None,
+    command: str | None = None,
+) -> Study:
+    """Search a space and record everything in a run's folder.
+
+    Args:
+        space: Path or packaged name of a space, a mapping of the same form, or a ``Space``.
+        evaluator: ``file.py:function``, ``package.module:function`` or a function
+            ``(architecture: dict, fidelity: float, seed: int) -> dict`` that returns every
+            objective by name; None trains the space's family on ``data``.
+        data: Corpus name or folder with a ``manifest.csv``; None is the bundled default.
+        searcher: ``random``, ``nsga2``, ``tpe`` or ``local``.
+        budget: Full-training equivalents of unique architectures (default 200); failed
+            evaluations count. On resume, a higher budget prolongs the run.
+        seed: Of everything random (default 0).
+        out: Folder of the run; by default ``runs/<space>-<date>-<n>``.
+        resume: Folder of a run to go on with. What is given beside it must agree with it.
+        encoder: Encoder name or folder, for audio.
+        layer: Hidden layer of the encoder.
+        frame_rate: Frames per second after pooling.
+        test_fold: Which outer fold the search never sees (default 0).
+        observer: Told about progress.
+        say: Takes one line about slow preparations.
+        command: For the record; by default the process's own command line.
+
+    Returns:
+        The study, closed for writing; ``evaluations`` are in order of completion.
+
+    Raises:
+        NasError: Bad input, with what, where and what to do.
+        KeyboardInterrupt: Interrupted; what was finished is in the record.
+    """
+    say = say or (lambda _: None)
+    corpus = {
+        "data": str(data) if data is not None else None,
+        "encoder": encoder,
+        "layer": layer,
+        "frame_rate": frame_rate,
+        "test_fold": test_fold,
+    }
+    if budget is not None and (isinstance(budget, bool) or budget != int(budget) or budget < 1):
+        raise NasError(
+            f"a budget of {budget} evaluates nothing",
+            hint="give a whole number of full trainings, 1 or more",
+        )
+    if resume is not None:
+        if out is not None:
+            raise NasError("out and resume exclude each other", hint="a run stays in its folder")
+        study, chosen = _resume(
+            Path(resume), space, evaluator, corpus, searcher, budget, seed, say
+        )
+    else:
+        if space is None:
+            raise NasError("no space given", hint="for example --space pts_snn.yaml")
+        loaded = load_space(space)
+        name, size = searcher or DEFAULT_SEARCHER, int(budget) if budget is not None else 200
+        make_searcher(name, loaded, size)  # an unknown name should fail before data is fetched
+        folder = Path(out) if out is not None else default_folder(loaded.name)
+        _refuse_existing(folder)
+        chosen = _evaluator(evaluator, loaded, corpus, say)
+        config = RunConfig(
+            space=loaded,
+            searcher=name,
+            budget=size,
+            planned=size,
+            seed=0 if seed is None else int(seed),
+            evaluator=plain(chosen.describe()),
+            created=describe_environment(command),
+        )
+        study = Study.create(folder, config)
+    try:
+        _run(study, chosen, observer)
+    finally:
+        study.close()
+    return study
+
+
+def default_folder(space: str) -> Path:
+    """Return the first free ``runs/<space>-<date>-<n>`` (or under ``NAS_RUNS``)."""
+    from nas.runs import runs_folder
+
+    day = date.today().isoformat()
+    folders = (runs_folder() / f"{space}-{day}-{n}" for n in count(1))
+    return next(f for f in folders if not f.exists())
+
+
+def _refuse_existing(folder: Path) -> None:
+    if folder.exists():
+        raise NasError(
+            "the output folder exists already",
+            where=str(folder),
+            hint=f"choose another --out, or go on with it: nas search --resume {folder}",
+        )
+
+
+def _resume(
+    folder: Path,
+    space: Any,
+    evaluator: Any,
+    corpus: dict[str, Any],
+    searcher: str | None,
+    budget: int | None,
+    seed: int | None,
+    say: Say,
+) -> tuple[Study, Any]:
+    """Open a run for writing after checking that nothing asked for contradicts it."""
+    config = RunConfig.read(folder)
+    recorded = config.evaluator
+    wanted_space = load_space(space) if space is not None else config.space
+    if recorded["kind"] == "function" and evaluator is None:
+        evaluator = recorded["reference"]
+        if evaluator.startswith("<"):
+            raise NasError(
+                "this run used a Python function that was passed in, not one that can be found",
+                where=str(folder),
+                hint="resume from Python: nas.search(resume=..., evaluator=the_function)",
+            )
+    if recorded["kind"] == "corpus":
+        corpus = {k: recorded.get(k) if v is None else v for k, v in corpus.items()}
+    chosen = _evaluator(evaluator, wanted_space, corpus, say)
+    asked = RunConfig(
+        space=wanted_space,
+        searcher=searcher or config.searcher,
+        budget=config.budget,
+        planned=config.planned,
+        seed=config.seed if seed is None else int(seed),
+        evaluator=plain(chosen.describe()),
+    )
+    different = config.differences(asked)
+    if different:
+        raise NasError(
+            "this is not the run that was started: " + "; ".join(different),
+            where=str(folder),
+            hint="resume with the same settings (or none), or start a new run with --out",
+        )
+    study = Study.open(folder, write=True)
+    if budget is not None and int(budget) != study.config.budget:
+        study.set_budget(int(budget))
+    return study, chosen
+
+
+def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -> Any:
+    if evaluator is not None:
+        given = [k for k, v in corpus.items() if v is not None]
+        if given:
+            raise NasError(
+                f"{', '.join(given)} and an evaluator exclude each other",
+                hint="an evaluator brings its own data",
+            )
+        if isinstance(evaluator, str):
+            return load_function(evaluator)
+        if isinstance(evaluator, FunctionEvaluator):
+            return evaluator
+        name = getattr(evaluator, "__qualname__", type(evaluator).__name__)
+        return FunctionEvaluator(evaluator, f"<{name}>")
+    from nas.corpus import corpus_evaluator
+
+    return corpus_evaluator(space, corpus, say)
+
+
+def _run(study: Study, evaluator: Any, observer: Observer | None) -> None:
+    searcher = make_searcher(study.config.searcher, study.space, study.config.planned)
+    refuse = getattr(evaluator, "refuse", None)
+    study.log("started", finished=len(study.evaluations), budget=study.config.budget)
+    if observer is not None:
+        observer.started(study)
+    if hasattr(evaluator, "baselines") and not study.baselines():
+        study.keep_baselines(evaluator.baselines(study.config.seed))
+    jobs = _jobs(study, searcher, refuse)
+    executor = InlineExecutor(evaluator, study.space)
+    try:
+        for evaluation in executor.map(jobs):
+            study.finish(evaluation)
+            if not evaluation.ok:
+                study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
+            study.prune_checkpoints()
+            if observer is not None:
+                observer.evaluated(study, evaluation)
+    except BaseException as stop:
+        with suppress(OSError):
+            study.log("stopped", reason=type(stop).__name__, spent=study.spent)
+        raise
+    study.log("finished", spent=study.spent)
+
+
+def _jobs(
+    study: Study, searcher: Searcher, refuse: Callable[[Architecture], str | None] | None
+) -> Iterator[Job]:
+    """Yield evaluations to make: first those a kill left open, then new ones."""
+    from eval.seeds import derived_seed
+
+    yield from study.pending
+    while study.committed + 1.0 <= study.config.budget + 1e-9:
+        # the generator depends on nothing but the seed and the place in the record, so that
+        # a resumed run proposes what the unbroken one would have
+        rng = np.random.default_rng([study.config.seed, study.started])
+        architecture = next_architecture(study, searcher, refuse, rng)
+        if architecture is None:
+            study.log("exhausted", spent=study.spent)
+            return
+        yield study.start(architecture, 1.0, derived_seed(study.config.seed, architecture.hash))
+
+
+def next_architecture(
+    study: Study,
+    searcher: Searcher,
+    refuse: Callable[[Architecture], str | None] | None,
+    rng: np.random.Generator,
+) -> Architecture | None:
+    """Return a new architecture: neither in the record nor known to break a constraint.
+
+    A searcher that only repeats itself is helped out by random draws and, in a small space,
+    by enumeration.
+
+    Returns:
+        None when every architecture of the space has been tried.
+    """
+    archive, space = study.archive(), study.space
+    turned_down: set[str] = set()
+
+    def usable(a: Architecture) -> bool:
+        if a.hash in archive.seen or a.hash in turned_down:
+            return False
+        if refuse is not None and refuse(a) is not None:
+            turned_down.add(a.hash)
+            return False
+        return True
+
+    for _ in range(PROPOSALS):
+        for proposed in searcher.propose(archive, 1, rng):
+            if usable(proposed):
+                return proposed
+    for _ in range(SAMPLES):
+        drawn = space.sample(rng)
+        if usable(drawn):
+            return drawn
+    size = space.size()
+    if size.finite and size.discrete <= ENUMERATE_UP_TO:
+        return next((a for a in space.enumerate() if usable(a)), None)
+    return None

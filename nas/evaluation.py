@@ -1,0 +1,157 @@
+"""What measuring one architecture at one fidelity and seed gave."""
+
+from __future__ import annotations
+
+import math
+import time
+import traceback
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from search_spaces.architecture import Architecture
+from search_spaces.space import Space
+
+
+@dataclass(frozen=True)
+class Job:
+    """One evaluation to make.
+
+    Args:
+        number: Its place in the record.
+        architecture: What to evaluate.
+        fidelity: Share of the full training, in (0, 1].
+        seed: Of everything random in the evaluation.
+        checkpoint: Where an evaluator may leave trained weights.
+    """
+
+    number: int
+    architecture: Architecture
+    fidelity: float
+    seed: int
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """The outcome of a job.
+
+    Args:
+        number: Place in the record.
+        architecture: What was evaluated.
+        fidelity: Share of the full training.
+        cost: What it charged to the budget.
+        seed: Seed it was made with.
+        objectives: Value by name, in natural direction; empty when it failed.
+        metrics: Everything measured, as plain data.
+        error: Traceback or reason of a failure, None when it succeeded.
+        violations: Constrained quantity to the amount outside its bounds; empty if feasible.
+        seconds: Wall time.
+    """
+
+    number: int
+    architecture: Architecture
+    fidelity: float
+    cost: float
+    seed: int
+    objectives: Mapping[str, float] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+    error: str | None = None
+    violations: Mapping[str, float] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    @property
+    def ok(self) -> bool:
+        """Whether every objective was measured."""
+        return self.error is None
+
+    @property
+    def feasible(self) -> bool:
+        """Whether it succeeded within every constraint."""
+        return self.ok and not self.violations
+
+
+class Evaluator(Protocol):
+    """Measures an architecture. Plain data in, plain data out: it crosses process borders."""
+
+    def __call__(
+        self, architecture: dict[str, Any], fidelity: float, seed: int
+    ) -> Mapping[str, Any]:
+        """Return every objective of the space by name, and any other metrics."""
+        ...
+
+
+class EvaluationFailed(Exception):
+    """An evaluator returned something that cannot be used."""
+
+
+def make_evaluation(
+    job: Job, evaluator: Callable[..., Mapping[str, Any]], space: Space
+) -> Evaluation:
+    """Run an evaluator on a job; whatever it raises becomes a failed evaluation.
+
+    Only an interrupt and the like (no ``Exception``) passes through.
+    """
+    started = time.perf_counter()
+    try:
+        extra = {"checkpoint": job.checkpoint} if getattr(evaluator, "checkpoints", False) else {}
+        result = evaluator(job.architecture.as_dict(), job.fidelity, job.seed, **extra)
+        metrics = plain(result)
+        objectives = {name: _number(metrics, name, "objective") for name in space.objectives}
+        violations = {}
+        for constraint in space.constraints:
+            amount = constraint.violation(_number(metrics, constraint.quantity, "constraint"))
+            if amount > 0:
+                violations[constraint.quantity] = amount
+        error = None
+    except Exception as failure:
+        metrics, objectives, violations = {}, {}, {}
+        known = isinstance(failure, EvaluationFailed)
+        error = str(failure) if known else traceback.format_exc()
+    return Evaluation(
+        number=job.number,
+        architecture=job.architecture,
+        fidelity=job.fidelity,
+        cost=job.fidelity,
+        seed=job.seed,
+        objectives=objectives,
+        metrics=metrics,
+        error=error,
+        violations=violations,
+        seconds=time.perf_counter() - started,
+    )
+
+
+def _number(metrics: Mapping[str, Any], name: str, role: str) -> float:
+    if name not in metrics:
+        got = ", ".join(metrics) or "nothing"
+        raise EvaluationFailed(f"{role} {name!r} is missing: the evaluator returned {got}")
+    value = metrics[name]
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise EvaluationFailed(f"{role} {name!r} is no number: {value!r}")
+    if not math.isfinite(value):
+        raise EvaluationFailed(f"{role} {name!r} is {value}")
+    return float(value)
+
+
+def plain(value: Any) -> Any:
+    """Turn numpy values into JSON types; refuse what JSON cannot hold.
+
+    Raises:
+        EvaluationFailed: A value of another type, for example a tensor.
+    """
+    if isinstance(value, Mapping):
+        return {str(k): plain(v) for k, v in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(v) for v in value]
+    if isinstance(value, np.ndarray):
+        return plain(value.tolist())
+    if isinstance(value, np.generic):
+        return value.item()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
+    kind = f"{type(value).__module__}.{type(value).__name__}"
+    raise EvaluationFailed(f"the evaluator must return plain data, not {kind}")

@@ -1,0 +1,213 @@
+"""Evaluators: the built-in one on a corpus, and a person's own function."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import NasError, nearest
+from search_spaces.space import Space
+
+if TYPE_CHECKING:
+    from eval.features import Dataset
+
+Say = Callable[[str], None]
+
+
+class FunctionEvaluator:
+    """A person's own ``function(architecture, fidelity, seed) -> dict``.
+
+    Args:
+        function: Returns every objective of the space by name.
+        reference: ``file.py:function`` or ``package.module:function``, for the record.
+    """
+
+    def __init__(self, function: Callable[..., Mapping[str, Any]], reference: str) -> None:
+        self.function = function
+        self.reference = reference
+
+    def __call__(
+        self, architecture: dict[str, Any], fidelity: float, seed: int
+    ) -> Mapping[str, Any]:
+        """Call the function."""
+        result = self.function(architecture, fidelity, seed)
+        if not isinstance(result, Mapping):
+            raise TypeError(
+                f"{self.reference} must return a dict of objectives, not {type(result).__name__}"
+            )
+        return result
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the record keeps; a changed source file counts as another evaluator."""
+        source = getattr(sys.modules.get(self.function.__module__), "__file__", None)
+        digest = hashlib.sha256(Path(source).read_bytes()).hexdigest() if source else None
+        return {"kind": "function", "reference": self.reference, "sha256": digest}
+
+
+def load_function(reference: str) -> FunctionEvaluator:
+    """Load an evaluator given as ``file.py:function`` or ``package.module:function``.
+
+    Raises:
+        NasError: No such file, module or function; or it fails while loading.
+    """
+    place, colon, name = reference.rpartition(":")
+    if not colon or not place or not name:
+        raise NasError(
+            f"cannot read evaluator {reference!r}",
+            hint="give file.py:function or package.module:function",
+        )
+    try:
+        module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+    except NasError:
+        raise
+    except Exception as error:
+        raise NasError(
+            f"the evaluator fails while loading: {type(error).__name__}: {error}", where=place
+        ) from error
+    function = getattr(module, name, None)
+    if not callable(function):
+        names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
+        raise NasError(f"no function {name!r}", where=place, hint=nearest(name, names))
+    return FunctionEvaluator(function, reference)
+
+
+def _load_file(path: Path) -> Any:
+    if not path.is_file():
+        raise NasError("the evaluator's file is not there", where=str(path))
+    # A name of its own: a file called like an installed module must not replace it.
+    name = f"nas_evaluator_{hashlib.sha256(str(path.resolve()).encode()).hexdigest()[:12]}"
+    spec = importlib.util.spec_from_file_location(name, path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module
+    folder = str(path.resolve().parent)
+    if folder not in sys.path:
+        sys.path.insert(0, folder)  # so that it can import what lies beside it
+    spec.loader.exec_module(module)
+    return module
+
+
+def _load_module(name: str) -> Any:
+    if "" not in sys.path and str(Path.cwd()) not in sys.path:
+        sys.path.insert(0, str(Path.cwd()))
+    try:
+        return importlib.import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name and name.startswith(error.name):
+            raise NasError(f"no module {error.name!r}", where=name) from None
+        raise
+
+
+class CorpusEvaluator:
+    """Trains and measures a network family on the search part of a corpus.
+
+    Only training and validation speakers are seen here; the test speakers are held by the
+    outer fold and touched by ``nas confirm`` alone.
+
+    Args:
+        dataset: Frame features.
+        space: Names the family.
+        request: How the dataset was asked for; plain data that makes it again.
+        test_fold: Which outer fold holds the test speakers.
+        inner: At most this many validation folds, None for all.
+        profile: Cost model of the energy.
+    """
+
+    checkpoints = True
+
+    def __init__(
+        self,
+        dataset: Dataset,
+        space: Space,
+        request: Mapping[str, Any],
+        *,
+        test_fold: int = 0,
+        inner: int | None = None,
+        profile: str | None = None,
+    ) -> None:
+        import torch
+
+        from eval.energy.profile import DEFAULT_PROFILE, load_profile
+        from eval.folds import inner_folds, outer_folds
+        from eval.training import Recipe
+        from search_spaces.families import get_family
+
+        torch.set_num_threads(1)  # more threads than one cost time at these sizes
+        self.dataset = dataset
+        self.family = get_family(space.family)
+        self.family.check_space(space)
+        self.request = dict(request)
+        self.profile = load_profile(profile or DEFAULT_PROFILE).name
+        self.recipe = Recipe()
+        outer = outer_folds(dataset)
+        if not 0 <= test_fold < len(outer):
+            raise NasError(
+                f"there is no outer fold {test_fold}", hint=f"give 0 to {len(outer) - 1}"
+            )
+        self.test_fold = test_fold
+        self.outer = outer[test_fold]
+        self.folds = inner_folds(dataset, self.outer.fit, inner)
+        self._limit = next((c for c in space.constraints if c.quantity == "parameters"), None)
+
+    def __call__(
+        self,
+        architecture: dict[str, Any],
+        fidelity: float,
+        seed: int,
+        checkpoint: Path | None = None,
+    ) -> Mapping[str, Any]:
+        """Measure an architecture on the validation speakers."""
+        from eval.evaluate import evaluate
+
+        return evaluate(
+            architecture,
+            self.dataset,
+            self.folds,
+            family=self.family.name,
+            fidelity=fidelity,
+            seed=seed,
+            recipe=self.recipe,
+            profile=self.profile,
+            checkpoint=checkpoint,
+        )
+
+    def refuse(self, architecture: Mapping[str, Any]) -> str | None:
+        """Say why an architecture need not be trained: a constraint that building it shows."""
+        if self._limit is None:
+            return None
+        import torch
+
+        from eval.evaluate import count_parameters
+
+        with torch.device("meta"):
+            network = self.family.build(architecture, self.dataset.dim, len(self.dataset.classes))
+        n = count_parameters(network)
+        return f"{n} parameters" if self._limit.violation(n) > 0 else None
+
+    def baselines(self, seed: int) -> dict[str, dict[str, Any]]:
+        """Measure the linear probe and the mean-pool MLP on the same folds."""
+        from eval.baselines import baselines
+
+        return baselines(self.dataset, self.folds, seed=seed)
+
+    def describe(self) -> dict[str, Any]:
+        """Return what the record keeps."""
+        return {
+            "kind": "corpus",
+            **self.request,
+            "digest": self.dataset.digest,
+            "source": dict(self.dataset.source),
+            "classes": list(self.dataset.classes),
+            "family": self.family.name,
+            "test_fold": self.test_fold,
+            "test": self.outer.name,
+            "validation": [f.name for f in self.folds],
+            "recipe": self.recipe.as_dict(),
+            "profile": self.profile,
+        }

@@ -1,0 +1,21 @@
+"""One worker: this process."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from nas.evaluation import Evaluation, Evaluator, Job, make_evaluation
+from search_spaces.space import Space
+
+
+class InlineExecutor:
+    """Evaluates one job after another, in this process."""
+
+    def __init__(self, evaluator: Evaluator, space: Space) -> None:
+        self._evaluator = evaluator
+        self._space = space
+
+    def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
+        """Yield evaluations in the order of the jobs."""
+        for job in jobs:
+            yield make_evaluation(job, self._evaluator, self._space)

@@ -1,0 +1,67 @@
+"""Front, knee and hypervolume; the geometry is moocore's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from nas.evaluation import Evaluation
+from search_spaces.space import Direction
+
+Matrix = npt.NDArray[np.float64]
+
+
+def losses(evaluations: Sequence[Evaluation], objectives: Mapping[str, Direction]) -> Matrix:
+    """Return ``[N, M]`` with every objective to be minimised."""
+    signs = {n: 1.0 if d == "minimize" else -1.0 for n, d in objectives.items()}
+    rows = [[signs[n] * e.objectives[n] for n in objectives] for e in evaluations]
+    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(objectives))
+
+
+def front(
+    evaluations: Sequence[Evaluation], objectives: Mapping[str, Direction]
+) -> list[Evaluation]:
+    """Return the feasible evaluations that no other one dominates.
+
+    Only full evaluations (fidelity 1) count. Of several with equal objectives all stay.
+    Sorted by the first objective, best first.
+    """
+    import moocore
+
+    able = [e for e in evaluations if e.feasible and e.fidelity >= 1.0]
+    if not able:
+        return []
+    values = losses(able, objectives)
+    keep = moocore.is_nondominated(values, keep_weakly=True)
+    rows = sorted(
+        (i for i in range(len(able)) if keep[i]),
+        key=lambda i: (*values[i].tolist(), able[i].architecture.hash),
+    )
+    return [able[i] for i in rows]
+
+
+def knee(members: Sequence[Evaluation], objectives: Mapping[str, Direction]) -> Evaluation | None:
+    """Return the front member nearest to the ideal point, each objective scaled to [0, 1]."""
+    if not members:
+        return None
+    values = losses(members, objectives)
+    low, high = values.min(0), values.max(0)
+    scaled = (values - low) / np.where(high > low, high - low, 1.0)
+    return members[int(np.argmin((scaled**2).sum(1)))]
+
+
+def nadir(values: Matrix) -> Matrix:
+    """Return the worst value of every column of ``[N, M]`` losses."""
+    worst: Matrix = values.max(0)
+    return worst
+
+
+def hypervolume(values: Matrix, reference: npt.ArrayLike) -> float:
+    """Return the volume that ``[N, M]`` losses dominate up to a reference point."""
+    import moocore
+
+    if len(values) == 0:
+        return 0.0
+    return float(moocore.hypervolume(values, ref=np.asarray(reference, np.float64)))

@@ -1,0 +1,308 @@
+"""The run's record: one writer, exact budget, resume."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas import pareto
+from nas.archive import Archive
+from nas.evaluation import Evaluation, Job
+from nas.record import (
+    JOURNAL,
+    WriterLock,
+    constraint_attributes,
+    open_storage,
+    quiet_optuna,
+    repair_tail,
+)
+from nas.run_config import RunConfig
+from search_spaces.architecture import Architecture
+from search_spaces.errors import NasError
+
+if TYPE_CHECKING:
+    from optuna.trial import FrozenTrial
+
+STUDY_NAME = "nas"
+BASELINES = "baselines.json"
+
+
+class Study:
+    """Everything a run measured, read from and written to its folder.
+
+    Open for reading with :meth:`open`; the driver opens it for writing, which only one
+    process can do at a time.
+    """
+
+    def __init__(self, folder: Path, config: RunConfig, lock: WriterLock | None) -> None:
+        quiet_optuna()
+        self.folder = folder
+        self.config = config
+        self.space = config.space
+        self._lock = lock
+        self._storage = open_storage(folder)
+        self._study_id = self._storage.get_study_id_from_name(STUDY_NAME)
+        self._done: list[Evaluation] = []
+        self._pending: dict[int, tuple[int, Job]] = {}
+        self._load()
+
+    # -- opening ------------------------------------------------------------------------------
+
+    @classmethod
+    def create(cls, folder: Path, config: RunConfig) -> Study:
+        """Make a run's folder and open it for writing.
+
+        The folder appears whole: built beside its place and renamed, so that a kill leaves
+        either no run or one that can be resumed.
+
+        Raises:
+            NasError: The folder exists.
+        """
+        import optuna
+
+        if folder.exists():
+            raise NasError(
+                "the output folder exists already",
+                where=str(folder),
+                hint=f"choose another --out, or go on with it: nas search --resume {folder}",
+            )
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        making = folder.with_name(f".{folder.name}.making")
+        making.mkdir(exist_ok=True)
+        for left in making.iterdir():  # of an attempt that was killed here
+            left.unlink()
+        config.write(making)
+        quiet_optuna()
+        storage = open_storage(making)
+        study = optuna.create_study(
+            study_name=STUDY_NAME,
+            storage=storage,
+            directions=list(config.space.objectives.values()),
+        )
+        study.set_metric_names(list(config.space.objectives))
+        making.replace(folder)
+        return cls(folder, config, WriterLock(folder))
+
+    @classmethod
+    def open(cls, folder: str | Path, *, write: bool = False) -> Study:
+        """Open an existing run.
+
+        Raises:
+            NasError: No run is there, it was made by another version of the format, or (for
+                writing) another process has it open.
+        """
+        path = Path(folder)
+        config = RunConfig.read(path)
+        if not (path / JOURNAL).is_file():
+            raise NasError("this run has no record", where=str(path / JOURNAL))
+        lock = WriterLock(path) if write else None
+        if write:
+            repair_tail(path / JOURNAL)
+        return cls(path, config, lock)
+
+    def close(self) -> None:
+        """Stop writing, so that another process can."""
+        if self._lock is not None:
+            self._lock.release()
+            self._lock = None
+
+    # -- looking ------------------------------------------------------------------------------
+
+    @property
+    def evaluations(self) -> list[Evaluation]:
+        """All finished evaluations, failed ones included, in order of completion."""
+        return list(self._done)
+
+    @property
+    def pending(self) -> list[Job]:
+        """Evaluations that were started and never finished."""
+        return [job for _, job in self._pending.values()]
+
+    @property
+    def spent(self) -> float:
+        """Full-training equivalents charged by finished evaluations."""
+        return sum(e.cost for e in self._done)
+
+    @property
+    def committed(self) -> float:
+        """Full-training equivalents charged or under way."""
+        return self.spent + sum(job.fidelity for job in self.pending)
+
+    @property
+    def started(self) -> int:
+        """Number of evaluations ever started."""
+        return len(self._done) + len(self._pending)
+
+    def archive(self) -> Archive:
+        """Return what a searcher may see."""
+        return Archive(self.space, self._done, [j.architecture for j in self.pending])
+
+    def front(self) -> list[Evaluation]:
+        """Return the feasible non-dominated evaluations, best first objective first."""
+        return pareto.front(self._done, self.space.objectives)
+
+    def knee(self) -> Evaluation | None:
+        """Return the front member nearest to the ideal point."""
+        return pareto.knee(self.front(), self.space.objectives)
+
+    def hypervolume(self, reference: Iterable[float] | None = None) -> float:
+        """Return the hypervolume of the front, in units of the objectives (as losses).
+
+        Args:
+            reference: Worst point as losses (maximised objectives negated); by default the
+                worst value of each objective among the evaluations of this run so far.
+        """
+        able = [e for e in self._done if e.feasible and e.fidelity >= 1.0]
+        if not able:
+            return 0.0
+        values = pareto.losses(able, self.space.objectives)
+        worst = pareto.nadir(values) if reference is None else np.array(list(reference))
+        return pareto.hypervolume(values, worst)
+
+    def baselines(self) -> dict[str, dict[str, Any]]:
+        """Return the simple models measured on the same folds; empty without a corpus."""
+        path = self.folder / BASELINES
+        return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+    def find(self, prefix: str) -> Evaluation:
+        """Look an evaluation up by the start of its hash.
+
+        Raises:
+            NasError: None or several match.
+        """
+        by_hash = {e.architecture.hash: e for e in self._done}
+        found = {h: e for h, e in by_hash.items() if h.startswith(prefix)}
+        if len(found) == 1:
+            return next(iter(found.values()))
+        what = f"{len(found)} architectures start with" if found else "no architecture starts with"
+        raise NasError(
+            f"{what} {prefix!r}",
+            where=str(self.folder),
+            hint=f"nas pareto {self.folder} lists the front; give more characters of a hash",
+        )
+
+    # -- writing ------------------------------------------------------------------------------
+
+    def start(self, architecture: Architecture, fidelity: float, seed: int) -> Job:
+        """Record that an evaluation begins, in one write."""
+        from optuna.trial import FrozenTrial, TrialState
+
+        from nas.optuna_space import flat
+
+        params, distributions = flat(self.space, architecture)
+        template = FrozenTrial(
+            number=-1,
+            trial_id=-1,
+            state=TrialState.RUNNING,
+            value=None,
+            datetime_start=datetime.now(UTC),
+            datetime_complete=None,
+            params=params,
+            distributions=distributions,
+            user_attrs={
+                "hash": architecture.hash,
+                "architecture": architecture.as_dict(),
+                "fidelity": fidelity,
+                "seed": seed,
+            },
+            system_attrs={},
+            intermediate_values={},
+        )
+        trial_id = self._storage.create_new_trial(self._study_id, template)
+        trial = self._storage.get_trial(trial_id)
+        job = self._job(trial)
+        self._pending[trial.number] = (trial_id, job)
+        return job
+
+    def finish(self, e: Evaluation) -> None:
+        """Record how an evaluation ended; a kill in between leaves it to be made again."""
+        from optuna.trial import TrialState
+
+        trial_id, _ = self._pending[e.number]
+        result = {"metrics": e.metrics, "error": e.error, "seconds": e.seconds}
+        self._storage.set_trial_user_attr(trial_id, "result", json.loads(json.dumps(result)))
+        for key, value in constraint_attributes(self.space, e).items():
+            self._storage.set_trial_system_attr(trial_id, key, value)
+        values = [e.objectives[name] for name in self.space.objectives] if e.ok else None
+        state = TrialState.COMPLETE if e.ok else TrialState.FAIL
+        self._storage.set_trial_state_values(trial_id, state, values)
+        del self._pending[e.number]
+        self._done.append(e)
+
+    def set_budget(self, budget: int) -> None:
+        """Change how far the run goes; the searcher keeps the sizes it started with."""
+        self.log("budget", before=self.config.budget, now=budget)
+        self.config = replace(self.config, budget=budget)
+        self.config.write(self.folder)
+
+    def log(self, event: str, **data: Any) -> None:
+        """Append an event to ``log.jsonl``."""
+        line = {"time": datetime.now(UTC).isoformat(timespec="seconds"), "event": event, **data}
+        with (self.folder / "log.jsonl").open("a", encoding="utf-8") as file:
+            file.write(json.dumps(line) + "\n")
+
+    def keep_baselines(self, figures: dict[str, dict[str, Any]]) -> None:
+        """Write the figures of :meth:`baselines`."""
+        path = self.folder / BASELINES
+        path.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+
+    def checkpoint(self, architecture: Architecture) -> Path:
+        """Return where the weights of an architecture are kept."""
+        return self.folder / "checkpoints" / f"{architecture.hash}.safetensors"
+
+    def prune_checkpoints(self) -> None:
+        """Delete the weights of everything that is not on the front."""
+        keep = {e.architecture.hash for e in self.front()}
+        for path in (self.folder / "checkpoints").glob("*"):
+            if path.stem not in keep or path.suffix != ".safetensors":
+                path.unlink(missing_ok=True)
+
+    # -- reading the journal --------------------------------------------------------------------
+
+    def _load(self) -> None:
+        from optuna.trial import TrialState
+
+        trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
+        running = [t for t in trials if t.state == TrialState.RUNNING]
+        self._pending = {t.number: (t._trial_id, self._job(t)) for t in running}
+        finished = [t for t in trials if t.state.is_finished()]
+        finished.sort(key=lambda t: (t.datetime_complete, t.number))
+        self._done = [self._evaluation(t) for t in finished]
+
+    def _job(self, trial: FrozenTrial) -> Job:
+        attrs = trial.user_attrs
+        architecture = Architecture(attrs["architecture"])
+        return Job(
+            number=trial.number,
+            architecture=architecture,
+            fidelity=attrs["fidelity"],
+            seed=attrs["seed"],
+            checkpoint=self.checkpoint(architecture).resolve(),
+        )
+
+    def _evaluation(self, trial: FrozenTrial) -> Evaluation:
+        job, result = self._job(trial), trial.user_attrs["result"]
+        violations = {
+            c.quantity: trial.system_attrs[f"constraints:{c.quantity}"]
+            for c in self.space.constraints
+            if trial.system_attrs.get(f"constraints:{c.quantity}", 0.0) > 0.0
+        }
+        objectives = dict(zip(self.space.objectives, trial.values or [], strict=False))
+        return Evaluation(
+            number=job.number,
+            architecture=job.architecture,
+            fidelity=job.fidelity,
+            cost=job.fidelity,
+            seed=job.seed,
+            objectives=objectives,
+            metrics=result["metrics"],
+            error=result["error"],
+            violations=violations,
+            seconds=result["seconds"],
+        )

@@ -1,0 +1,1 @@
+"""What can be built: YAML spaces and the network families they build."""

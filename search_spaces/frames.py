@@ -1,0 +1,123 @@
+"""Batches of utterances of unequal length, time first, and layers that never see padding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+
+class Frames:
+    """Which of the ``[L, B]`` frames of a padded batch are real.
+
+    Args:
+        lengths: ``[B]`` number of real frames of each utterance, each at least 1.
+        longest: ``L``.
+    """
+
+    def __init__(self, lengths: Tensor, longest: int) -> None:
+        self.lengths = lengths
+        self.longest = longest
+        steps = torch.arange(longest, device=lengths.device)
+        self.mask = steps[:, None] < lengths[None, :]
+        self.valid = int(lengths.sum())
+        self._full = self.valid == longest * lengths.numel()
+        self._index = None if self._full else self.mask.flatten().nonzero().squeeze(1)
+
+    def pack(self, x: Tensor) -> Tensor:
+        """``[L, B, D]`` -> ``[valid, D]``: the real frames alone."""
+        flat = x.flatten(0, 1)
+        return flat if self._index is None else flat.index_select(0, self._index)
+
+    def unpack(self, x: Tensor) -> Tensor:
+        """``[valid, D]`` -> ``[L, B, D]``, zero on padding."""
+        shape = (self.longest, self.lengths.numel(), x.shape[-1])
+        if self._index is None:
+            return x.view(shape)
+        flat = x.new_zeros(shape[0] * shape[1], shape[2])
+        return flat.index_copy(0, self._index, x).view(shape)
+
+
+class Projection(nn.Module):
+    """Linear map and batch normalisation over the real frames of a batch.
+
+    Padding enters neither the product nor the statistics. At inference the normalisation
+    folds into the weights, so it costs no operation of its own.
+
+    Args:
+        n_in: Input channels.
+        n_out: Output channels.
+        spiking: Whether the input is spikes; then a product is an accumulate per spike.
+    """
+
+    def __init__(self, n_in: int, n_out: int, *, spiking: bool) -> None:
+        super().__init__()
+        self.spiking = spiking
+        self.linear = nn.Linear(n_in, n_out, bias=False)
+        self.norm = nn.BatchNorm1d(n_out)
+
+    def forward(self, packed: Tensor, frames: Frames) -> Tensor:
+        """``[valid, n_in]`` -> ``[L, B, n_out]``, zero on padding."""
+        y = self.linear(packed)
+        if self.training and y.shape[0] == 1:
+            # one frame has no variance: normalise it as at inference
+            n = self.norm
+            y = nn.functional.batch_norm(
+                y, n.running_mean, n.running_var, n.weight, n.bias, False, 0.0, n.eps
+            )
+        else:
+            y = self.norm(y)
+        return frames.unpack(y)
+
+
+class FramePooling(nn.Module):
+    """Average ``size`` successive frames into one; the last window averages what is there."""
+
+    def __init__(self, size: int) -> None:
+        super().__init__()
+        self.size = size
+
+    def forward(self, packed: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
+        """``[valid, D]`` -> ``[valid pooled, D]`` and the frames they belong to."""
+        if self.size == 1:
+            return packed, frames
+        x = frames.unpack(packed)
+        n = -(-frames.longest // self.size)
+        missing = n * self.size - frames.longest
+        padded = nn.functional.pad(x, (0, 0, 0, 0, 0, missing))
+        summed = padded.view(n, self.size, *x.shape[1:]).sum(1)
+        starts = torch.arange(n, device=x.device)[:, None] * self.size
+        count = (frames.lengths[None, :] - starts).clamp(1, self.size)
+        lengths = -torch.div(-frames.lengths, self.size, rounding_mode="floor")
+        pooled = Frames(lengths, n)
+        return pooled.pack(summed / count[..., None].to(x.dtype)), pooled
+
+
+class SoftSaturation(nn.Module):
+    """``tanh(xi * LayerNorm(x))``: bound the input of the first membrane.
+
+    Source: PTS-SNN (arXiv 2602.08240), stage 1a, as public reviews give it; the value of xi
+    is not published.
+    """
+
+    def __init__(self, width: int, gain: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.gain = gain
+
+    def forward(self, packed: Tensor) -> Tensor:
+        """``[valid, D]`` -> ``[valid, D]`` in (-1, 1)."""
+        return torch.tanh(self.gain * self.norm(packed))
+
+
+class RateReadout(nn.Module):
+    """Logits from the firing rate of each channel over an utterance's own frames."""
+
+    def __init__(self, n_in: int, n_out: int) -> None:
+        super().__init__()
+        self.linear = nn.Linear(n_in, n_out)
+
+    def forward(self, spikes: Tensor, frames: Frames) -> Tensor:
+        """``[L, B, n_in]`` spikes, zero on padding -> ``[B, n_out]``."""
+        rates = spikes.sum(0) / frames.lengths[:, None].to(spikes.dtype)
+        logits: Tensor = self.linear(rates)
+        return logits

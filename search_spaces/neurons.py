@@ -1,0 +1,96 @@
+"""Spiking neurons. The model is spikingjelly's; the CPU kernel is ours.
+
+On a CPU spikingjelly runs a multi-step neuron as a Python loop of small autograd operations.
+The same equations as one function with a hand-written backward pass cost a fraction of it
+(``benchmarks/neuron_kernel.py``); on other devices spikingjelly's own kernels run.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import torch
+from spikingjelly.activation_based import neuron, surrogate
+from torch import Tensor
+
+SURROGATE_ALPHA = 2.0
+
+
+class _PLIFFunction(torch.autograd.Function):
+    """Multi-step PLIF with hard reset to 0, decayed input and detached reset.
+
+    ``H[t] = V[t-1] + k (X[t] - V[t-1])``, ``S[t] = H[t] >= v_th``, ``V[t] = H[t] (1 - S[t])``
+    with ``k = 1 / tau = sigmoid(w)`` (Fang et al., ICCV 2021, eq. 4-7); the gradient of the
+    step is that of ``atan(pi/2 alpha u) / pi`` (ibid., section 3.4).
+    """
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, w: Tensor, threshold: float) -> Tensor:
+        k = float(torch.sigmoid(w))
+        # The membrane is kept negated: torch's threshold() then is the whole hard reset,
+        # one pass over memory where a comparison and a product would be three.
+        n = x * -k
+        v: Tensor | None = None
+        for t in range(x.shape[0]):
+            step = n[t]
+            if v is not None:
+                step.add_(v, alpha=1.0 - k)
+            v = torch.threshold(step, -threshold, 0.0)
+        ctx.save_for_backward(x, n, w)
+        ctx.k, ctx.threshold = k, threshold
+        return (n <= -threshold).to(x.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        x, n, w = ctx.saved_tensors
+        k, threshold = ctx.k, ctx.threshold
+        # (alpha / 2) / (1 + (pi / 2 alpha u)^2), both sides of the fraction over alpha / 2
+        rest = 2.0 / SURROGATE_ALPHA
+        slope = (n + threshold).mul_(math.pi / 2 * SURROGATE_ALPHA * math.sqrt(rest))
+        grad_h = grads[0] / slope.square_().add_(rest)
+        kept = (n > -threshold).to(n.dtype)
+        for t in range(x.shape[0] - 2, -1, -1):
+            grad_h[t].addcmul_(grad_h[t + 1], kept[t], value=1.0 - k)
+        grad_w = None
+        if ctx.needs_input_grad[1]:
+            # dH[t]/dk = X[t] - V[t-1], and V = -n kept
+            grad_k = torch.dot(grad_h.flatten(), x.flatten())
+            grad_k = grad_k + torch.dot(grad_h[1:].flatten(), (n[:-1] * kept[:-1]).flatten())
+            grad_w = (grad_k * (k * (1.0 - k))).reshape(w.shape)
+        return (grad_h.mul_(k) if ctx.needs_input_grad[0] else None), grad_w, None
+
+
+class SpikingNeurons(neuron.ParametricLIFNode):  # type: ignore[misc]
+    """A layer of spiking neurons; every call starts from a resting membrane.
+
+    A membrane at rest without input stays below the threshold, so zero current on padding
+    gives no spike there.
+
+    Args:
+        kind: ``plif`` (the time constant is trained) or ``lif`` (it stays).
+        tau: Membrane time constant in steps, above 1.
+        threshold: Firing threshold, above 0.
+    """
+
+    def __init__(self, kind: str, tau: float, threshold: float) -> None:
+        super().__init__(
+            init_tau=float(tau),
+            v_threshold=float(threshold),
+            surrogate_function=surrogate.ATan(SURROGATE_ALPHA),
+            detach_reset=True,
+            step_mode="m",
+        )
+        self.w.requires_grad_(kind == "plif")
+
+    def multi_step_forward(self, x_seq: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """``[L, B, D]`` input current -> ``[L, B, D]`` spikes in {0, 1}."""
+        if x_seq.device.type == "cpu":
+            spikes: Tensor = _PLIFFunction.apply(  # type: ignore[no-untyped-call]
+                x_seq, self.w, self.v_threshold
+            )
+            return spikes
+        self.reset()
+        spikes = super().multi_step_forward(x_seq)
+        self.reset()
+        return spikes

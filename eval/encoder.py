@@ -4,30 +4,31 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
-from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from eval.audio import LEAST_SAMPLES, SAMPLE_RATE, Floats
 from eval.cache import file_sha256
-from eval.ct2 import WHISPER_TINY, prepare_whisper_tiny, without_bars
+from eval.ct2 import WHISPER_TINY, WHISPER_TINY_SHA256, prepare_whisper_tiny, without_bars
+from eval.hidden_states import hidden_state, is_whisper, unpadded
 from eval.packages import Say, silent
 from search_spaces.errors import NasError, nearest
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 WHISPER_TINY_LAYERS = 4
 
 WINDOW_SECONDS = 30  # longer recordings are encoded in pieces of this length
 
-_FILES = ("*.json", "*.safetensors", "*.bin")  # what determines an encoder's output
+# What determines an encoder's output.
+_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
+_WEIGHTS = ("*.safetensors", "*.bin")
 _NOT_NEEDED = ("decoder.", "masked_spec_embed")  # never run, or only while training
-_LOCAL_HINT = "with no network, give a local folder that save_pretrained wrote"
+_HUB_HINT = "with no network, give a local folder that save_pretrained wrote"
+_LOCAL_HINT = "the folder must be one that save_pretrained wrote, with its feature extractor"
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,9 @@ class EncoderSource:
 
     Args:
         name: As a person names it.
-        location: What transformers loads: a folder or a name on the hub.
-        revision: SHA-256 of a folder's content, or the hub's commit.
+        location: What transformers loads: an absolute path or a name on the hub.
+        revision: SHA-256 of the weights as they were published (bundled), SHA-256 of a folder's
+            settings and weights, or the commit on the hub.
         n_layers: Number of transformer layers.
     """
 
@@ -99,7 +101,7 @@ class Encoder:
 
     @property
     def revision(self) -> str:
-        """SHA-256 of a folder's content, or the hub's commit."""
+        """Which weights these are, by their content."""
         return self.source.revision
 
     @property
@@ -142,11 +144,11 @@ class Encoder:
         inputs = self.extractor(
             audio, sampling_rate=SAMPLE_RATE, padding="longest", return_tensors="pt"
         )
-        if _is_whisper(self.network):
+        if is_whisper(self.network):
             mel = inputs.input_features
             # the second convolution halves the rate: two mel frames make one
             given = mel[..., : mel.shape[-1] // 2 * 2]
-            context: Any = _unpadded(self.network, given.shape[-1] // 2)
+            context: Any = unpadded(self.network, given.shape[-1] // 2)
             blocks = self.network
         else:
             given = inputs.input_values
@@ -155,10 +157,10 @@ class Encoder:
         key = (tuple(given.shape), layer)
         with context:
             if key in self._macs:
-                hidden = _hidden(lambda: self.network(given), blocks, layer)
+                hidden = hidden_state(lambda: self.network(given), blocks, layer)
             else:
                 with FlopCounterMode(display=False) as counter:
-                    hidden = _hidden(lambda: self.network(given), blocks, layer)
+                    hidden = hidden_state(lambda: self.network(given), blocks, layer)
                 self._macs[key] = counter.get_total_flops() // 2  # a MAC counts as two there
         return hidden[0].numpy(), self._macs[key]
 
@@ -175,7 +177,7 @@ def find_encoder(name: str | Path | None = None, say: Say = silent) -> EncoderSo
     """
     if name is None or name == WHISPER_TINY:
         folder = prepare_whisper_tiny(say)
-        return EncoderSource(WHISPER_TINY, str(folder), _content(folder), WHISPER_TINY_LAYERS)
+        return EncoderSource(WHISPER_TINY, str(folder), WHISPER_TINY_SHA256, WHISPER_TINY_LAYERS)
     folder = Path(name).expanduser()
     local = folder.is_dir()
     if not local and (str(name).count("/") != 1 or str(name)[0] in "/.~"):
@@ -183,17 +185,13 @@ def find_encoder(name: str | Path | None = None, say: Say = silent) -> EncoderSo
             f"no encoder {str(name)!r}: no such folder",
             hint=f"{nearest(name, [WHISPER_TINY])}; or a folder; or OWNER/MODEL on the hub",
         )
-    location = str(folder) if local else str(name)
-    config = _load("AutoConfig", location, str(name))
+    if local:
+        location, revision = str(folder.resolve()), None
+    else:
+        location, revision = str(name), _commit(str(name))
+    config = _load("AutoConfig", location, str(name), revision)
     layers = getattr(config, "encoder_layers", getattr(config, "num_hidden_layers", 0))
-    revision = _content(folder) if local else config._commit_hash
-    if not isinstance(revision, str):
-        raise NasError(
-            "the hub did not say which revision this is",
-            where=str(name),
-            hint="download the model and give its folder",
-        )
-    return EncoderSource(str(name), location, revision, int(layers))
+    return EncoderSource(str(name), location, revision or _content(folder), int(layers))
 
 
 def load_encoder(source: EncoderSource | str | Path | None = None, say: Say = silent) -> Encoder:
@@ -211,12 +209,14 @@ def load_encoder(source: EncoderSource | str | Path | None = None, say: Say = si
 
     if not isinstance(source, EncoderSource):
         source = find_encoder(source, say)
-    extractor = _load("AutoFeatureExtractor", source.location, source.name)
+    revision = None if Path(source.location).is_absolute() else source.revision
+    extractor = _load("AutoFeatureExtractor", source.location, source.name, revision)
     # The flop counter does not know the fused attention of CPUs, so attention runs unfused.
     model, loading = _load(
         "AutoModel",
         source.location,
         source.name,
+        revision,
         dtype=torch.float32,
         attn_implementation="eager",
         output_loading_info=True,
@@ -229,7 +229,7 @@ def load_encoder(source: EncoderSource | str | Path | None = None, say: Say = si
         )
     network = model.encoder if model.config.model_type == "whisper" else model
     config = model.config
-    if _is_whisper(network):
+    if is_whisper(network):
         frame_rate = extractor.sampling_rate / extractor.hop_length / 2
     elif hasattr(config, "conv_stride") and hasattr(getattr(model, "encoder", None), "layers"):
         frame_rate = extractor.sampling_rate / math.prod(config.conv_stride)
@@ -249,85 +249,43 @@ def load_encoder(source: EncoderSource | str | Path | None = None, say: Say = si
     return Encoder(source, int(config.hidden_size), frame_rate, network, extractor)
 
 
-def _load(kind: str, location: str, name: str, **options: Any) -> Any:
+def _load(kind: str, location: str, name: str, revision: str | None, **options: Any) -> Any:
+    """Call ``from_pretrained``; the revision is None for a folder."""
     import transformers
 
+    if revision is not None:
+        options["revision"] = revision
     try:
         with without_bars():
             return getattr(transformers, kind).from_pretrained(location, **options)
     except (OSError, ValueError, KeyError, RuntimeError) as error:
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-        local = Path(location).is_dir()
-        raise NasError(
-            f"cannot load the encoder: {reason}",
-            where=name,
-            hint="the folder must be one that save_pretrained wrote, with its feature extractor"
-            if local
-            else _LOCAL_HINT,
-        ) from error
+        raise _cannot_load(name, error, _LOCAL_HINT if revision is None else _HUB_HINT) from error
+
+
+def _commit(name: str) -> str:
+    """Ask the hub for a model's commit, or its local cache when there is no network."""
+    import transformers
+
+    utils: Any = transformers.utils
+    try:
+        config = utils.cached_file(name, "config.json")
+    except (OSError, ValueError) as error:
+        raise _cannot_load(name, error, _HUB_HINT) from error
+    return Path(config).parent.name  # the cache keeps a folder for each commit
+
+
+def _cannot_load(name: str, error: Exception, hint: str) -> NasError:
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return NasError(f"cannot load the encoder: {reason}", where=name, hint=hint)
 
 
 def _content(folder: Path) -> str:
-    files = sorted({f for pattern in _FILES for f in folder.glob(pattern)})
     digest = hashlib.sha256()
-    for file in files:
+    for file in (folder / name for name in _SETTINGS):
+        if file.is_file():
+            settings = json.loads(file.read_text(encoding="utf-8"))
+            settings.pop("transformers_version", None)  # says who wrote it, not what it is
+            digest.update(f"{file.name} {json.dumps(settings, sort_keys=True)}\n".encode())
+    for file in sorted({f for pattern in _WEIGHTS for f in folder.glob(pattern)}):
         digest.update(f"{file.name} {file_sha256(file)}\n".encode())
     return digest.hexdigest()
-
-
-def _is_whisper(network: Any) -> bool:
-    return hasattr(network, "embed_positions") and hasattr(network, "conv2")
-
-
-@contextlib.contextmanager
-def _unpadded(encoder: Any, positions: int) -> Iterator[None]:
-    """Let Whisper's encoder take ``2 * positions`` mel frames instead of 30 s of them.
-
-    It adds its whole table of positions and refuses any other length; with the table's head
-    alone it computes the same function on a clip without the padding, at a fraction of the
-    cost.
-    """
-    from torch import nn
-
-    table, most = encoder.embed_positions, encoder.config.max_source_positions
-    encoder.embed_positions = nn.Embedding.from_pretrained(table.weight[:positions])
-    encoder.config.max_source_positions = positions
-    try:
-        yield
-    finally:
-        encoder.embed_positions = table
-        encoder.config.max_source_positions = most
-
-
-class _Reached(Exception):
-    """Carries the hidden state out of the middle of a network."""
-
-    def __init__(self, hidden: Tensor) -> None:
-        super().__init__()
-        self.hidden = hidden
-
-
-def _hidden(run: Callable[[], object], encoder: Any, layer: int) -> Tensor:
-    """Run a network until what enters ``layer`` is known (its output, for the last).
-
-    Returns:
-        ``[1, L, D]``.
-    """
-
-    def before(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
-        raise _Reached(args[0] if args else kwargs["hidden_states"])
-
-    def after(_module: Any, _args: Any, output: Any) -> None:
-        raise _Reached(output.last_hidden_state)
-
-    if layer < len(encoder.layers):
-        hook = encoder.layers[layer].register_forward_pre_hook(before, with_kwargs=True)
-    else:
-        hook = encoder.register_forward_hook(after)
-    try:
-        run()
-    except _Reached as reached:
-        return reached.hidden
-    finally:
-        hook.remove()
-    raise RuntimeError(f"the network never came to layer {layer}")

@@ -8,20 +8,59 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from search_spaces.errors import NasError
 
-if TYPE_CHECKING:
-    from eval.features import Dataset
-
 Indices = npt.NDArray[np.int64]
 
 LEAVE_ONE_OUT_UP_TO = 10
 GROUPED_FOLDS = 5
+
+
+class Table(Protocol):
+    """What folds need to know of a corpus; a ``Dataset`` has it all."""
+
+    @property
+    def name(self) -> str: ...  # noqa: D102
+    @property
+    def labels(self) -> npt.NDArray[np.int64]: ...  # noqa: D102
+    @property
+    def classes(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def speakers(self) -> tuple[str, ...]: ...  # noqa: D102
+    @property
+    def sessions(self) -> tuple[str | None, ...]: ...  # noqa: D102
+    @property
+    def splits(self) -> tuple[str | None, ...]: ...  # noqa: D102
+
+
+@dataclass(frozen=True)
+class Groups:
+    """The table of a corpus whose features nobody needs yet."""
+
+    name: str
+    labels: npt.NDArray[np.int64]
+    classes: tuple[str, ...]
+    speakers: tuple[str, ...]
+    sessions: tuple[str | None, ...]
+    splits: tuple[str | None, ...]
+
+    @classmethod
+    def of(cls, corpus: Any) -> Groups:
+        """Take the table out of an ``eval.corpora.corpus.Corpus``."""
+        us = corpus.utterances
+        return cls(
+            name=corpus.name,
+            labels=np.array([corpus.classes.index(u.label) for u in us], np.int64),
+            classes=corpus.classes,
+            speakers=tuple(u.speaker for u in us),
+            sessions=tuple(u.session for u in us),
+            splits=tuple(u.split for u in us),
+        )
 
 
 @dataclass(frozen=True)
@@ -39,13 +78,13 @@ class Fold:
     held: Indices
 
 
-def groups_of(dataset: Dataset) -> tuple[str, ...]:
+def groups_of(dataset: Table) -> tuple[str, ...]:
     """Return the group of each utterance: its session when every one has one, else its speaker."""
     sessions = [s for s in dataset.sessions if s is not None]
-    return tuple(sessions) if len(sessions) == len(dataset) else dataset.speakers
+    return tuple(sessions) if len(sessions) == len(dataset.speakers) else dataset.speakers
 
 
-def outer_folds(dataset: Dataset) -> list[Fold]:
+def outer_folds(dataset: Table) -> list[Fold]:
     """Return the folds that hold out test speakers.
 
     An official ``split`` column gives one fold. Otherwise one group (session or speaker) is
@@ -63,12 +102,12 @@ def outer_folds(dataset: Dataset) -> list[Fold]:
             )
         folds = [Fold("test", np.flatnonzero(~test), np.flatnonzero(test))]
     else:
-        everything = np.arange(len(dataset))
+        everything = np.arange(len(dataset.speakers))
         folds = _leave_out(everything, groups_of(dataset), least=3, name=dataset.name)
     return [_checked(f, dataset) for f in folds]
 
 
-def inner_folds(dataset: Dataset, search: Indices, limit: int | None = None) -> list[Fold]:
+def inner_folds(dataset: Table, search: Indices, limit: int | None = None) -> list[Fold]:
     """Split the utterances of a search into training and validation parts.
 
     Args:
@@ -114,7 +153,7 @@ def _leave_out(indices: Indices, groups: Sequence[str], *, least: int, name: str
     return folds
 
 
-def _checked(fold: Fold, dataset: Dataset) -> Fold:
+def _checked(fold: Fold, dataset: Table) -> Fold:
     shared = {dataset.speakers[i] for i in fold.fit} & {dataset.speakers[i] for i in fold.held}
     if shared:
         raise NasError(

@@ -31,9 +31,9 @@ class Recipe:
         clip: Largest gradient norm.
     """
 
-    epochs: int = 12
+    epochs: int = 8
     batch_size: int = 32
-    learning_rate: float = 4e-3
+    learning_rate: float = 6e-3
     weight_decay: float = 1e-2
     warmup: float = 0.1
     label_smoothing: float = 0.1

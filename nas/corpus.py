@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,6 @@ from search_spaces.space import Space
 
 if TYPE_CHECKING:
     from eval.features import Dataset
-
     from nas.evaluators import CorpusEvaluator
 
 Say = Callable[[str], None]
@@ -29,11 +29,12 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     Raises:
         NasError: The family cannot build the space, or the data are not usable.
     """
+    from eval.corpora import BUNDLED
     from nas.evaluators import CorpusEvaluator
 
     get_family(space.family).check_space(space)  # before anything is fetched
     data = request.get("data")
-    if data is not None and Path(data).exists():
+    if data is not None and data not in BUNDLED and Path(data).exists():
         data = str(Path(data).resolve())  # a run may be resumed from another folder
     asked = {"data": data, **{k: request.get(k) for k in ("encoder", "layer", "frame_rate")}}
     dataset = load(asked, say)
@@ -47,4 +48,17 @@ def load(request: Mapping[str, Any], say: Say) -> Dataset:
     options = {k: request[k] for k in ("encoder", "layer", "frame_rate") if request.get(k)}
     if request.get("layer") == 0:
         options["layer"] = 0
-    return load_dataset(request.get("data"), say=say, **options)
+    return load_dataset(request.get("data"), say=say, progress=_now_and_then(say), **options)
+
+
+def _now_and_then(say: Say) -> Callable[[int, int], None]:
+    """Report long extractions: a line every ten seconds."""
+    last = time.monotonic()
+
+    def progress(done: int, total: int) -> None:
+        nonlocal last
+        if time.monotonic() - last >= 10:
+            last = time.monotonic()
+            say(f"{done}/{total} utterances")
+
+    return progress

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
@@ -23,11 +23,9 @@ from nas.record import (
     repair_tail,
 )
 from nas.run_config import RunConfig
+from nas.trials import checkpoint_path, new_trial, read_evaluation, read_job
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
-
-if TYPE_CHECKING:
-    from optuna.trial import FrozenTrial
 
 STUDY_NAME = "nas"
 BASELINES = "baselines.json"
@@ -36,8 +34,7 @@ BASELINES = "baselines.json"
 class Study:
     """Everything a run measured, read from and written to its folder.
 
-    Open for reading with :meth:`open`; the driver opens it for writing, which only one
-    process can do at a time.
+    Open it for reading with :meth:`open`; for writing, only one process can at a time.
     """
 
     def __init__(self, folder: Path, config: RunConfig, lock: WriterLock | None) -> None:
@@ -191,32 +188,10 @@ class Study:
 
     def start(self, architecture: Architecture, fidelity: float, seed: int) -> Job:
         """Record that an evaluation begins, in one write."""
-        from optuna.trial import FrozenTrial, TrialState
-
-        from nas.optuna_space import flat
-
-        params, distributions = flat(self.space, architecture)
-        template = FrozenTrial(
-            number=-1,
-            trial_id=-1,
-            state=TrialState.RUNNING,
-            value=None,
-            datetime_start=datetime.now(UTC),
-            datetime_complete=None,
-            params=params,
-            distributions=distributions,
-            user_attrs={
-                "hash": architecture.hash,
-                "architecture": architecture.as_dict(),
-                "fidelity": fidelity,
-                "seed": seed,
-            },
-            system_attrs={},
-            intermediate_values={},
-        )
+        template = new_trial(self.space, architecture, fidelity, seed)
         trial_id = self._storage.create_new_trial(self._study_id, template)
         trial = self._storage.get_trial(trial_id)
-        job = self._job(trial)
+        job = read_job(trial, self.folder)
         self._pending[trial.number] = (trial_id, job)
         return job
 
@@ -249,12 +224,11 @@ class Study:
 
     def keep_baselines(self, figures: dict[str, dict[str, Any]]) -> None:
         """Write the figures of :meth:`baselines`."""
-        path = self.folder / BASELINES
-        path.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        (self.folder / BASELINES).write_text(json.dumps(figures, indent=2), encoding="utf-8")
 
     def checkpoint(self, architecture: Architecture) -> Path:
         """Return where the weights of an architecture are kept."""
-        return self.folder / "checkpoints" / f"{architecture.hash}.safetensors"
+        return checkpoint_path(self.folder, architecture)
 
     def prune_checkpoints(self) -> None:
         """Delete the weights of everything that is not on the front."""
@@ -270,39 +244,7 @@ class Study:
 
         trials = self._storage.get_all_trials(self._study_id, deepcopy=False)
         running = [t for t in trials if t.state == TrialState.RUNNING]
-        self._pending = {t.number: (t._trial_id, self._job(t)) for t in running}
+        self._pending = {t.number: (t._trial_id, read_job(t, self.folder)) for t in running}
         finished = [t for t in trials if t.state.is_finished()]
         finished.sort(key=lambda t: (t.datetime_complete, t.number))
-        self._done = [self._evaluation(t) for t in finished]
-
-    def _job(self, trial: FrozenTrial) -> Job:
-        attrs = trial.user_attrs
-        architecture = Architecture(attrs["architecture"])
-        return Job(
-            number=trial.number,
-            architecture=architecture,
-            fidelity=attrs["fidelity"],
-            seed=attrs["seed"],
-            checkpoint=self.checkpoint(architecture).resolve(),
-        )
-
-    def _evaluation(self, trial: FrozenTrial) -> Evaluation:
-        job, result = self._job(trial), trial.user_attrs["result"]
-        violations = {
-            c.quantity: trial.system_attrs[f"constraints:{c.quantity}"]
-            for c in self.space.constraints
-            if trial.system_attrs.get(f"constraints:{c.quantity}", 0.0) > 0.0
-        }
-        objectives = dict(zip(self.space.objectives, trial.values or [], strict=False))
-        return Evaluation(
-            number=job.number,
-            architecture=job.architecture,
-            fidelity=job.fidelity,
-            cost=job.fidelity,
-            seed=job.seed,
-            objectives=objectives,
-            metrics=result["metrics"],
-            error=result["error"],
-            violations=violations,
-            seconds=result["seconds"],
-        )
+        self._done = [read_evaluation(t, self.space, self.folder) for t in finished]

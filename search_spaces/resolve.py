@@ -118,14 +118,16 @@ def _ordered(full: Mapping[str, Parameter], source: Source) -> tuple[Parameter, 
         raise source.error(
             _path(cycle[0]), f"cyclic conditions: {' -> '.join(cycle)}", "remove one of them"
         ) from None
-    # Within one level the order of the file is kept, so that a space reads as it was written.
-    place = {name: i for i, name in enumerate(full)}
-    out: list[Parameter] = []
-    while sorter.is_active():
-        ready = sorted(sorter.get_ready(), key=place.__getitem__)
-        out += [full[name] for name in ready]
-        sorter.done(*ready)
-    return tuple(out)
+    out: dict[str, Parameter] = {}
+
+    def emit(p: Parameter) -> None:
+        for parent in p.parents:
+            emit(full[parent])
+        out.setdefault(p.name, p)
+
+    for p in full.values():  # parents first, otherwise as the file has it
+        emit(p)
+    return tuple(out.values())
 
 
 def _check_reachable(ordered: Sequence[Parameter], source: Source) -> None:

@@ -110,8 +110,8 @@ def percent(value: float) -> str:
 
 
 def millijoules(value: float) -> str:
-    """Format joules as mJ to three significant digits."""
-    return f"{1e3 * value:#.3g}"
+    """Format joules as mJ to four significant digits."""
+    return f"{1e3 * value:#.4g}"
 
 
 SHARES = {"wa", "ua", "macro_f1", "spike_rate"}

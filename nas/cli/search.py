@@ -14,14 +14,14 @@ from nas.cli.output import Out, shown, with_output
     epilog="""\b
 Examples:
   nas search --space pts_snn.yaml --budget 200
-  nas search --space pts_snn.yaml --data corpus/ --searcher tpe --seed 1
+  nas search --space pts_snn.yaml --data corpus/ --searcher nsga2 --seed 1
   nas search --space my.yaml --evaluator measure.py:evaluate --budget 50
   nas search --resume runs/pts_snn-2026-11-21-1""",
 )
 @click.option("--space", help="YAML file, or the name of a packaged space.")
 @click.option("--budget", type=int, help="Full trainings to spend.  [default: 200]")
 @click.option("--data", help="Corpus name or folder with a manifest.csv.  [default: polish]")
-@click.option("--searcher", help="random, nsga2, tpe or local.  [default: nsga2]")
+@click.option("--searcher", help="random, nsga2, tpe or local.  [default: tpe]")
 @click.option("--seed", type=int, help="Of everything random.  [default: 0]")
 @click.option("--out", "out_folder", help="Folder of the run.  [default: runs/<space>-<date>-<n>]")
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run.")

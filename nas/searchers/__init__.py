@@ -25,12 +25,17 @@ class Searcher(Protocol):
         ...
 
 
-def initial_size(budget: int) -> int:
-    """Return how many architectures are drawn at random first: a tenth of the budget, 2 to 20.
+def population_size(budget: int) -> int:
+    """Return the size of a population: a tenth of the budget, 2 to 20.
 
-    A larger population leaves a search of a few hundred evaluations no better than random.
+    A larger one leaves a search of a few hundred evaluations no better than random.
     """
     return max(2, min(20, budget // 10))
+
+
+def startup_size(budget: int) -> int:
+    """Return how many random architectures a model or a local search starts from."""
+    return max(10, population_size(budget))
 
 
 def _random(space: Space, budget: int) -> Searcher:
@@ -42,19 +47,19 @@ def _random(space: Space, budget: int) -> Searcher:
 def _nsga2(space: Space, budget: int) -> Searcher:
     from nas.searchers.nsga2 import NSGA2Searcher
 
-    return NSGA2Searcher(space, population=initial_size(budget))
+    return NSGA2Searcher(space, population=population_size(budget))
 
 
 def _tpe(space: Space, budget: int) -> Searcher:
     from nas.searchers.tpe import TPESearcher
 
-    return TPESearcher(space, startup=initial_size(budget))
+    return TPESearcher(space, startup=startup_size(budget))
 
 
 def _local(space: Space, budget: int) -> Searcher:
     from nas.searchers.local import LocalSearcher
 
-    return LocalSearcher(space, startup=initial_size(budget))
+    return LocalSearcher(space, startup=startup_size(budget))
 
 
 SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
@@ -64,7 +69,7 @@ SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
     "local": _local,
 }
 
-DEFAULT_SEARCHER = "nsga2"
+DEFAULT_SEARCHER = "tpe"
 
 
 def make_searcher(name: str, space: Space, budget: int) -> Searcher:

@@ -1,0 +1,78 @@
+"""Figures on test speakers: every outer fold, several seeds, mean and confidence interval."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from eval.evaluate import measure, train_fold
+from eval.folds import Fold
+from eval.training import Recipe
+
+if TYPE_CHECKING:
+    from eval.features import Dataset
+
+REPORTED = ("wa", "ua", "macro_f1", "energy")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A mean over folds and seeds.
+
+    Args:
+        mean: Over all rows.
+        sd: Sample standard deviation over all rows, 0 for a single one.
+        low: Lower end of the 95 % interval of the mean.
+        high: Upper end.
+    """
+
+    mean: float
+    sd: float
+    low: float
+    high: float
+
+
+def test_on_fold(
+    architecture: Mapping[str, Any],
+    dataset: Dataset,
+    fold: Fold,
+    *,
+    family: str,
+    seed: int,
+    recipe: Recipe,
+    profile: str,
+) -> dict[str, Any]:
+    """Train on everything an outer fold does not hold out, and measure on what it holds.
+
+    Returns:
+        ``fold``, ``seed`` and the figures of ``REPORTED``.
+    """
+    done = train_fold(
+        architecture, dataset, fold, family=family, fidelity=1.0, seed=seed, recipe=recipe
+    )
+    figures = measure([done], dataset, profile)
+    return {"fold": fold.name, "seed": seed, **{k: figures[k] for k in REPORTED}}
+
+
+def interval(rows: Sequence[Mapping[str, Any]], metric: str) -> Interval:
+    """Summarise one metric over rows of :func:`test_on_fold`.
+
+    Rows of one fold share their test speakers, so the interval is Student's t over the means
+    of the folds; with a single fold it is over its seeds, and a single row has none (NaN).
+    """
+    from scipy import stats
+
+    values = np.array([row[metric] for row in rows], np.float64)
+    folds: dict[str, list[float]] = {}
+    for row in rows:
+        folds.setdefault(row["fold"], []).append(row[metric])
+    samples = np.array([np.mean(v) for v in folds.values()]) if len(folds) > 1 else values
+    mean = float(values.mean())
+    if len(samples) < 2:
+        return Interval(mean, 0.0, float("nan"), float("nan"))
+    half = stats.t.ppf(0.975, len(samples) - 1) * samples.std(ddof=1) / np.sqrt(len(samples))
+    center = float(samples.mean())
+    return Interval(mean, float(values.std(ddof=1)), center - half, center + half)

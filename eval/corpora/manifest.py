@@ -1,0 +1,198 @@
+"""Read ``manifest.csv``: ``path,label,speaker[,session][,split]``, one utterance a row."""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+from eval.corpora.corpus import Corpus, Utterance
+from search_spaces.errors import NasError, nearest
+
+REQUIRED = ("path", "label", "speaker")
+COLUMNS = (*REQUIRED, "session", "split")
+SPLITS = ("train", "validation", "test")
+
+KINDS: dict[str, Literal["audio", "features"]] = {
+    ".wav": "audio",
+    ".flac": "audio",
+    ".ogg": "audio",
+    ".npy": "features",
+}
+
+LEAST_SPEAKERS = 3
+LEAST_UTTERANCES = 2  # of a class
+
+_Row = tuple[int, list[str]]
+
+
+def read_manifest(path: Path, *, name: str | None = None, licence: str | None = None) -> Corpus:
+    """Read and check a manifest; the files it names must exist but are not opened.
+
+    Paths in it are relative to its own folder, or absolute. A byte-order mark and Windows line
+    ends do no harm; empty lines are passed over.
+
+    Args:
+        path: The csv file.
+        name: Of the corpus; the folder's name if not given.
+        licence: Of the recordings, where known.
+
+    Raises:
+        NasError: A mistake in the manifest, with its line; or a corpus that cannot be split
+            by speakers.
+    """
+    rows = _rows(path)
+    _, header = next(rows, (1, []))
+    columns = _columns(path, header)
+    root = path.parent.resolve()
+    utterances: list[Utterance] = []
+    lines: dict[Path, int] = {}
+    for line, row in rows:
+        utterance = _utterance(f"{path}:{line}", columns, row, root)
+        if utterance.path in lines:
+            raise NasError(
+                f"{utterance.path} stands here a second time",
+                where=f"{path}:{line}",
+                hint=f"the first is in line {lines[utterance.path]}; remove one",
+            )
+        if utterances and _kind(utterance) != _kind(utterances[0]):
+            raise NasError(
+                f"{utterance.path.name} holds {_kind(utterance)}, the rows above"
+                f" {_kind(utterances[0])}",
+                where=f"{path}:{line}",
+                hint="a corpus is all audio or all .npy features; make two manifests",
+            )
+        lines[utterance.path] = line
+        utterances.append(utterance)
+    if not utterances:
+        raise NasError("the manifest has no utterances", where=str(path))
+    notes = _check_whole(path, utterances)
+    return Corpus(
+        name=name or root.name,
+        root=root,
+        utterances=tuple(utterances),
+        classes=tuple(sorted({u.label for u in utterances})),
+        kind=_kind(utterances[0]),
+        licence=licence,
+        notes=notes,
+    )
+
+
+def _rows(path: Path) -> Iterator[_Row]:
+    """Yield the line number and the stripped cells of each row that is not empty."""
+    line = 1
+    try:
+        with path.open(encoding="utf-8-sig", newline="") as file:
+            reader = csv.reader(file, strict=True)
+            for row in reader:
+                line = reader.line_num
+                cells = [cell.strip() for cell in row]
+                if any(cells):
+                    yield line, cells
+    except csv.Error as error:
+        raise NasError(f"not a csv file: {error}", where=f"{path}:{line + 1}") from None
+    except UnicodeDecodeError:
+        raise NasError("not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
+    except OSError as error:
+        raise NasError(f"cannot read it: {error.strerror}", where=str(path)) from None
+
+
+def _columns(path: Path, header: list[str]) -> list[str]:
+    where = f"{path}:1"
+    if not header:
+        raise NasError("the manifest is empty", where=where, hint=_header_hint())
+    for column in header:
+        if column not in COLUMNS:
+            commas = "separate columns by commas; " if ";" in column or "\t" in column else ""
+            raise NasError(
+                f"unknown column {column!r}", where=where, hint=commas + nearest(column, COLUMNS)
+            )
+        if header.count(column) > 1:
+            raise NasError(f"column {column!r} stands here twice", where=where)
+    missing = [column for column in REQUIRED if column not in header]
+    if missing:
+        raise NasError(f"missing column {missing[0]!r}", where=where, hint=_header_hint())
+    return header
+
+
+def _header_hint() -> str:
+    return "the first line must be path,label,speaker (and session, split if any)"
+
+
+def _utterance(where: str, columns: list[str], row: list[str], root: Path) -> Utterance:
+    if len(row) != len(columns):
+        raise NasError(
+            f"{len(row)} cells under {len(columns)} columns",
+            where=where,
+            hint='put a cell that holds a comma between double quotes: "a,b"',
+        )
+    cells = dict(zip(columns, row, strict=True))
+    for column, cell in cells.items():
+        if not cell:
+            raise NasError(f"the cell of column {column!r} is empty", where=where)
+    path = root / cells["path"]  # an absolute path replaces the root
+    if path.suffix.lower() not in KINDS:
+        raise NasError(
+            f"{path.name} has an unknown extension {path.suffix!r}",
+            where=where,
+            hint=f"known: {', '.join(KINDS)}",
+        )
+    if not path.is_file():
+        raise NasError(
+            f"no file {path}", where=where, hint=f"paths are relative to {root}, or absolute"
+        )
+    split = cells.get("split")
+    if split is not None and split not in SPLITS:
+        raise NasError(f"unknown split {split!r}", where=where, hint=nearest(split, SPLITS))
+    return Utterance(path.resolve(), cells["label"], cells["speaker"], cells.get("session"), split)
+
+
+def _kind(utterance: Utterance) -> Literal["audio", "features"]:
+    return KINDS[utterance.path.suffix.lower()]
+
+
+def _check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """Refuse what no speaker-independent evaluation can use.
+
+    Returns:
+        Notes on what it can use only badly.
+    """
+    speakers = {u.speaker for u in utterances}
+    if len(speakers) < LEAST_SPEAKERS:
+        raise NasError(
+            f"only {len(speakers)} speaker(s): {', '.join(sorted(speakers))}",
+            where=str(path),
+            hint=f"speaker-independent evaluation needs at least {LEAST_SPEAKERS}:"
+            " train, validation, test",
+        )
+    counts = Counter(u.label for u in utterances)
+    if len(counts) < 2:
+        raise NasError(
+            f"only one label, {utterances[0].label!r}",
+            where=str(path),
+            hint="there is nothing to tell apart; check the label column",
+        )
+    rare = sorted(label for label, count in counts.items() if count < LEAST_UTTERANCES)
+    if rare:
+        raise NasError(
+            f"label {rare[0]!r} has {counts[rare[0]]} utterance",
+            where=str(path),
+            hint=f"a label needs at least {LEAST_UTTERANCES}; merge it with another or drop it",
+        )
+    absent = [s for s in SPLITS if s not in {u.split for u in utterances}]
+    if utterances[0].split is not None and absent:
+        raise NasError(
+            f"no row has the split {absent[0]!r}",
+            where=str(path),
+            hint="use train, validation and test, or leave the split column out",
+        )
+    voices: defaultdict[str, set[str]] = defaultdict(set)
+    for u in utterances:
+        voices[u.label].add(u.speaker)
+    return tuple(
+        f"label {label!r} is spoken by {next(iter(who))} only: some fold cannot learn it"
+        for label, who in sorted(voices.items())
+        if len(who) == 1
+    )

@@ -1,0 +1,241 @@
+"""An exported architecture: a folder that a person can read, hand over and retrain."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import nas
+from nas.confirm import FILE as CONFIRM
+from nas.evaluation import Evaluation
+from nas.run_config import describe_environment
+from nas.study import Study
+from search_spaces.architecture import Architecture
+from search_spaces.errors import NasError, nearest
+from search_spaces.families import get_family
+
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Exported:
+    """What an export folder says.
+
+    Args:
+        folder: Where it is.
+        architecture: The architecture.
+        config: ``config.json``.
+    """
+
+    folder: Path
+    architecture: Architecture
+    config: Mapping[str, Any]
+
+
+def choose(study: Study, best: str | None, trial: str | None) -> Evaluation:
+    """Pick what to export.
+
+    Args:
+        study: The run.
+        best: ``knee`` or the name of an objective.
+        trial: Start of a hash.
+
+    Raises:
+        NasError: Both or an unknown choice, or a front with nothing on it.
+    """
+    if trial is not None:
+        if best is not None:
+            raise NasError("--best and --trial exclude each other")
+        found = study.find(trial)
+        if not found.ok:
+            raise NasError(f"{trial} failed; there is nothing to export", where=str(study.folder))
+        return found
+    best = best or "knee"
+    front = study.front()
+    if not front:
+        raise NasError("the front of this run is empty", where=str(study.folder))
+    if best == "knee":
+        knee = study.knee()
+        assert knee is not None
+        return knee
+    objectives = study.space.objectives
+    if best not in objectives:
+        raise NasError(f"cannot rank by {best!r}", hint=nearest(best, ["knee", *objectives]))
+    sign = 1.0 if objectives[best] == "minimize" else -1.0
+    return min(front, key=lambda e: (sign * e.objectives[best], e.number))
+
+
+def export(study: Study, e: Evaluation, folder: Path) -> Path:
+    """Write an architecture of a run as a folder.
+
+    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md`` and, for
+    members of the front, ``model.safetensors``.
+
+    Raises:
+        NasError: The folder exists.
+    """
+    source = study.config.evaluator
+    config: dict[str, Any] = {
+        "family": study.space.family,
+        "space": study.space.name,
+        "hash": e.architecture.hash,
+        "classes": e.metrics.get("classes"),
+        "features": {k: source.get(k) for k in ("data", "encoder", "layer", "frame_rate")},
+        "source": source.get("source"),
+        "recipe": source.get("recipe"),
+        "profile": source.get("profile"),
+        "run": {"folder": str(study.folder), "command": study.config.created.get("command")},
+    }
+    metrics = {
+        "measured_on": "validation speakers of the search, predictions of all folds pooled"
+        if source.get("kind") == "corpus"
+        else "the run's own evaluator",
+        "objectives": dict(e.objectives),
+        **e.metrics,
+    }
+    confirmed = _confirmed(study, e)
+    if confirmed:
+        metrics["confirmed"] = confirmed
+    weights = study.checkpoint(e.architecture)
+    if weights.is_file() and source.get("kind") == "corpus":
+        fold = e.metrics["folds"][0]["held"]
+        held_out = source["test"]
+        config["weights"] = (
+            f"trained on the search speakers but for validation fold {fold};"
+            f" test fold {held_out} never seen"
+        )
+    return write_folder(
+        folder,
+        e.architecture,
+        config,
+        metrics,
+        weights if weights.is_file() else None,
+    )
+
+
+def write_folder(
+    folder: Path,
+    architecture: Architecture,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    weights: Path | None,
+) -> Path:
+    """Write an export folder, whole or not at all.
+
+    Raises:
+        NasError: The folder exists.
+    """
+    if folder.exists():
+        raise NasError(
+            "the output folder exists already", where=str(folder), hint="choose another --out"
+        )
+    making = folder.with_name(f".{folder.name}.making")
+    shutil.rmtree(making, ignore_errors=True)
+    making.mkdir(parents=True)
+    document = yaml.safe_dump(architecture.as_dict(), sort_keys=False)
+    (making / "architecture.yaml").write_text(document, encoding="utf-8")
+    if config.get("family"):
+        filled = get_family(config["family"]).filled(architecture)
+        config = {**config, "values": filled}
+    full = {"format": FORMAT, **config, "environment": describe_environment()}
+    _write_json(making / "config.json", full)
+    _write_json(making / "metrics.json", metrics)
+    if weights is not None:
+        shutil.copyfile(weights, making / "model.safetensors")
+    card = _card(architecture, full, metrics, weights is not None)
+    (making / "README.md").write_text(card, encoding="utf-8")
+    making.replace(folder)
+    return folder
+
+
+def read_folder(folder: Path) -> Exported:
+    """Read an export folder.
+
+    Raises:
+        NasError: It is none, or of another format.
+    """
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        values = yaml.safe_load((folder / "architecture.yaml").read_text(encoding="utf-8"))
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise NasError(
+            f"this is no exported architecture: {error}",
+            where=str(folder),
+            hint="nas export RUN --out DIR makes one",
+        ) from None
+    if config.get("format") != FORMAT:
+        raise NasError(
+            f"this export has format {config.get('format')!r}, this nas reads {FORMAT}",
+            where=str(folder),
+            hint=f"it was written by nas {config.get('environment', {}).get('nas', 'unknown')}",
+        )
+    return Exported(folder, Architecture(values), config)
+
+
+def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
+    path = study.folder / CONFIRM
+    if not path.is_file():
+        return []
+    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    return [r for r in rows if r["model"] == e.architecture.hash]
+
+
+def _write_json(path: Path, data: Any) -> None:
+    path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _card(
+    architecture: Architecture,
+    config: Mapping[str, Any],
+    metrics: Mapping[str, Any],
+    weights: bool,
+) -> str:
+    """Write the model card: what it is, what was measured and where each figure is from."""
+    lines = [
+        f"# {config['space']} {architecture.hash}",
+        "",
+        f"Found by nas {nas.__version__}: `{config['run']['command']}`.",
+        "",
+        "## Architecture",
+        "",
+        "```yaml",
+        yaml.safe_dump(architecture.as_dict(), sort_keys=False).rstrip(),
+        "```",
+        "",
+        "## Measured",
+        "",
+        f"On {metrics.get('measured_on', 'unknown')}.",
+        "",
+        "| metric | value |",
+        "|---|---|",
+    ]
+    for name, value in metrics.items():
+        if isinstance(value, float):
+            lines.append(f"| {name} | {value:.6g} |")
+        elif isinstance(value, int | str) and name != "measured_on":
+            lines.append(f"| {name} | {value} |")
+    lines += [
+        "",
+        "`wa`, `ua`, `macro_f1` are shares of one, `energy` is joules per sample of the head",
+        "alone, `latency` seconds. The energy profile says what it leaves out.",
+    ]
+    if metrics.get("confirmed"):
+        lines += ["", "Test figures per fold and seed are in `metrics.json`, `confirmed`."]
+    lines += ["", "## Files", ""]
+    if weights:
+        lines.append(f"- `model.safetensors`: {config.get('weights', 'trained weights')}")
+    else:
+        lines.append("- no weights are kept for this one: `nas train` makes them")
+    lines += [
+        "- `architecture.yaml`: the parameters above",
+        "- `config.json`: family, every value with defaults filled in, features, environment",
+        "- `metrics.json`: every figure, operations per layer included",
+        "",
+    ]
+    return "\n".join(lines)

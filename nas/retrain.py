@@ -1,0 +1,118 @@
+"""Retrain an exported architecture on a corpus."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from nas.corpus import load
+from nas.export import read_folder, write_folder
+from search_spaces.errors import NasError
+
+
+def retrain(
+    exported: Path,
+    data: str | None,
+    seeds: int,
+    folder: Path | None,
+    *,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
+    """Train on every outer fold; with ``folder``, also on everything, and keep the weights.
+
+    Args:
+        exported: Export folder.
+        data: Corpus; None takes the one the architecture was found on.
+        seeds: Seeds per fold.
+        folder: Where to write the retrained model, or None.
+        say: Takes one line per fold.
+
+    Returns:
+        ``folds`` (a row per fold and seed), and the interval of ``wa``, ``ua``, ``macro_f1``
+        and ``energy``.
+
+    Raises:
+        NasError: Not an export of a family, or the corpus is not usable.
+    """
+    import torch
+
+    from eval.confirmation import REPORTED, interval, test_on_fold
+    from eval.folds import outer_folds
+    from eval.training import Recipe
+
+    model = read_folder(exported)
+    family = model.config.get("family")
+    if not family:
+        raise NasError("this architecture has no family to build it", where=str(exported))
+    if folder is not None and folder.exists():
+        raise NasError(
+            "the output folder exists already", where=str(folder), hint="choose another --out"
+        )
+    torch.set_num_threads(1)
+    features = dict(model.config["features"])
+    dataset = load({**features, "data": data or features.get("data")}, say)
+    recipe = Recipe(**(model.config.get("recipe") or {}))
+    profile = model.config.get("profile") or "45nm_fp32"
+    rows = []
+    for fold in outer_folds(dataset):
+        for seed in range(seeds):
+            rows.append(
+                test_on_fold(
+                    model.architecture,
+                    dataset,
+                    fold,
+                    family=family,
+                    seed=seed,
+                    recipe=recipe,
+                    profile=profile,
+                )
+            )
+            last = rows[-1]
+            say(f"fold {last['fold']}, seed {seed}: ua {100 * last['ua']:.1f} %")
+    result: dict[str, Any] = {
+        "corpus": dataset.name,
+        "hash": model.architecture.hash,
+        "seeds": seeds,
+        "folds": rows,
+        **{metric: vars(interval(rows, metric)) for metric in REPORTED},
+    }
+    if folder is not None:
+        _keep(model.architecture, model.config, dataset, recipe, result, folder)
+    return result
+
+
+def _keep(
+    architecture: Any,
+    config: Any,
+    dataset: Any,
+    recipe: Any,
+    result: dict[str, Any],
+    folder: Path,
+) -> None:
+    import numpy as np
+
+    from eval.evaluate import build, save_weights
+    from eval.training import train
+
+    rng = np.random.default_rng(0)
+    network = build(architecture, config["family"], dataset.dim, len(dataset.classes), rng)
+    train(network, dataset, np.arange(len(dataset)), recipe, fidelity=1.0, rng=rng)
+    written = {k: v for k, v in config.items() if k not in ("format", "values", "environment")}
+    written |= {
+        "classes": list(dataset.classes),
+        "features": {**config["features"], "data": dataset.name},
+        "source": dataset.source,
+        "weights": f"trained on all {len(dataset)} utterances of {dataset.name}",
+    }
+    metrics = {
+        "measured_on": f"test speakers of every outer fold of {dataset.name}, by trainings that"
+        " did not see them",
+        **{k: result[k]["mean"] for k in ("wa", "ua", "macro_f1", "energy")},
+        "folds": result["folds"],
+    }
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = Path(scratch) / "model.safetensors"
+        save_weights(network, weights)
+        write_folder(folder, architecture, written, metrics, weights)

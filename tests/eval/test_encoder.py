@@ -1,0 +1,418 @@
+"""The conversion and the encoders, against plain torch and transformers' own forward."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import shutil
+import struct
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+from transformers import AutoFeatureExtractor, AutoModel, WhisperForConditionalGeneration
+
+from eval.ct2 import convert_whisper, read_ct2
+from eval.encoder import Encoder, find_encoder, load_encoder
+from eval.hidden_states import unpadded
+from search_spaces.errors import NasError
+
+Arrays = dict[str, np.ndarray]
+
+DIM, HEADS, HIDDEN, MELS, TOKENS, BLOCKS = 16, 2, 24, 80, 50_300, 2
+
+
+def whisper_arrays() -> Arrays:
+    """Random weights of a small Whisper under CTranslate2's names."""
+    rng = np.random.default_rng(0)
+    arrays: Arrays = {}
+
+    def put(name: str, *shape: int, scale: float = 0.3) -> None:
+        arrays[name] = (scale * rng.standard_normal(shape)).astype(np.float16)
+
+    def norm(name: str) -> None:
+        put(f"{name}/gamma", DIM)
+        put(f"{name}/beta", DIM)
+
+    def linear(name: str, n_out: int, n_in: int = DIM) -> None:
+        put(f"{name}/weight", n_out, n_in)
+        put(f"{name}/bias", n_out)
+
+    put("encoder/conv1/weight", DIM, MELS, 3)
+    put("encoder/conv1/bias", DIM)
+    put("encoder/conv2/weight", DIM, DIM, 3)
+    put("encoder/conv2/bias", DIM)
+    put("encoder/position_encodings/encodings", 1500, DIM)
+    put("decoder/position_encodings/encodings", 20, DIM)
+    put("decoder/embeddings/weight", TOKENS, DIM)
+    for stack in ("encoder", "decoder"):
+        arrays[f"{stack}/num_heads"] = np.array(HEADS, np.int16)
+        norm(f"{stack}/layer_norm")
+        for i in range(BLOCKS):
+            block = f"{stack}/layer_{i}"
+            for part in ("self_attention", "attention")[: 1 + (stack == "decoder")]:
+                norm(f"{block}/{part}/layer_norm")
+            linear(f"{block}/self_attention/linear_0", 3 * DIM)
+            arrays[f"{block}/self_attention/linear_0/bias"][DIM : 2 * DIM] = 0
+            linear(f"{block}/self_attention/linear_1", DIM)
+            if stack == "decoder":
+                linear(f"{block}/attention/linear_0", DIM)
+                linear(f"{block}/attention/linear_1", 2 * DIM)
+                arrays[f"{block}/attention/linear_1/bias"][:DIM] = 0
+                linear(f"{block}/attention/linear_2", DIM)
+            norm(f"{block}/ffn/layer_norm")
+            linear(f"{block}/ffn/linear_0", HIDDEN)
+            linear(f"{block}/ffn/linear_1", DIM, HIDDEN)
+    return arrays
+
+
+def write_ct2(arrays: Arrays, version: int = 6) -> bytes:
+    def string(text: str) -> bytes:
+        return struct.pack("<H", len(text) + 1) + text.encode() + b"\0"
+
+    codes = {"float16": 4, "int16": 2}
+    out = struct.pack("<I", version) + string("WhisperSpec") + struct.pack("<II", 3, len(arrays))
+    for name, a in arrays.items():
+        shape = struct.pack(f"<B{a.ndim}I", a.ndim, *a.shape)
+        out += string(name) + shape + struct.pack("<BI", codes[a.dtype.name], a.nbytes)
+        out += a.tobytes()
+    alias = string("decoder/projection/weight") + string("decoder/embeddings/weight")
+    return out + struct.pack("<I", 1) + alias
+
+
+class PlainWhisper:
+    """Whisper as its paper draws it, straight from CTranslate2's arrays."""
+
+    def __init__(self, arrays: Arrays) -> None:
+        self.w = {k: torch.from_numpy(v.astype(np.float32)) for k, v in arrays.items()}
+        self.heads = int(arrays["encoder/num_heads"])
+        self.blocks = sum(k.endswith("ffn/linear_0/bias") for k in arrays) // 2
+
+    def norm(self, x: Tensor, name: str) -> Tensor:
+        gamma = self.w[f"{name}/gamma"]
+        return F.layer_norm(x, gamma.shape, gamma, self.w[f"{name}/beta"])
+
+    def linear(self, x: Tensor, name: str) -> Tensor:
+        return x @ self.w[f"{name}/weight"].T + self.w[f"{name}/bias"]
+
+    def attend(self, q: Tensor, k: Tensor, v: Tensor, causal: bool) -> Tensor:
+        size = q.shape[-1] // self.heads
+        outs = []
+        for h in range(self.heads):
+            part = slice(h * size, (h + 1) * size)
+            scores = q[:, part] @ k[:, part].T / math.sqrt(size)
+            if causal:
+                scores += torch.full_like(scores, -torch.inf).triu(1)
+            outs.append(scores.softmax(-1) @ v[:, part])
+        return torch.cat(outs, -1)
+
+    def own_attention(self, x: Tensor, block: str, causal: bool) -> Tensor:
+        name = f"{block}/self_attention"
+        q, k, v = self.linear(self.norm(x, f"{name}/layer_norm"), f"{name}/linear_0").chunk(3, -1)
+        return x + self.linear(self.attend(q, k, v, causal), f"{name}/linear_1")
+
+    def feed_forward(self, x: Tensor, block: str) -> Tensor:
+        y = self.linear(self.norm(x, f"{block}/ffn/layer_norm"), f"{block}/ffn/linear_0")
+        return x + self.linear(F.gelu(y), f"{block}/ffn/linear_1")
+
+    def encode(self, mel: Tensor) -> list[Tensor]:
+        """`[M, 2L]` -> what enters each layer and the output, each `[L, D]`."""
+        w = self.w
+        x = F.gelu(F.conv1d(mel, w["encoder/conv1/weight"], w["encoder/conv1/bias"], padding=1))
+        x = F.conv1d(x, w["encoder/conv2/weight"], w["encoder/conv2/bias"], stride=2, padding=1)
+        x = F.gelu(x).T
+        x = x + w["encoder/position_encodings/encodings"][: len(x)]
+        states = [x]
+        for i in range(self.blocks):
+            x = self.own_attention(x, f"encoder/layer_{i}", causal=False)
+            x = self.feed_forward(x, f"encoder/layer_{i}")
+            states.append(x)
+        states[-1] = self.norm(x, "encoder/layer_norm")
+        return states
+
+    def decode(self, tokens: list[int], encoded: Tensor) -> Tensor:
+        """Logits `[T, V]`."""
+        table = self.w["decoder/embeddings/weight"]
+        x = table[tokens] + self.w["decoder/position_encodings/encodings"][: len(tokens)]
+        for i in range(self.blocks):
+            block = f"decoder/layer_{i}"
+            x = self.own_attention(x, block, causal=True)
+            name = f"{block}/attention"
+            q = self.linear(self.norm(x, f"{name}/layer_norm"), f"{name}/linear_0")
+            k, v = self.linear(encoded, f"{name}/linear_1").chunk(2, -1)
+            x = x + self.linear(self.attend(q, k, v, causal=False), f"{name}/linear_2")
+            x = self.feed_forward(x, block)
+        return self.norm(x, "decoder/layer_norm") @ table.T
+
+
+@pytest.fixture(scope="module")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("whisper")
+    convert_whisper(write_ct2(whisper_arrays()), folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def whisper(whisper_folder: Path) -> Encoder:
+    return load_encoder(whisper_folder)
+
+
+def noise(seconds: float, seed: int = 0) -> np.ndarray:
+    samples = 0.1 * np.random.default_rng(seed).standard_normal(round(seconds * 16_000))
+    return samples.astype(np.float32)
+
+
+def mel_of(folder: Path, audio: np.ndarray, **options: object) -> Tensor:
+    extractor = AutoFeatureExtractor.from_pretrained(folder)
+    return extractor(audio, sampling_rate=16_000, return_tensors="pt", **options).input_features  # type: ignore[no-any-return]
+
+
+def test_ct2_round_trip() -> None:
+    arrays = whisper_arrays()
+    read = read_ct2(write_ct2(arrays))
+    assert read.keys() == arrays.keys()
+    for name, array in arrays.items():
+        np.testing.assert_array_equal(read[name], array)
+
+
+def test_ct2_of_another_kind_is_refused() -> None:
+    with pytest.raises(ValueError, match="is not"):
+        read_ct2(write_ct2(whisper_arrays(), version=5))
+    with pytest.raises(ValueError, match="left over"):
+        read_ct2(write_ct2(whisper_arrays()) + b"\0")
+
+
+def test_no_weight_may_be_left_over_or_missing(tmp_path: Path) -> None:
+    arrays = whisper_arrays()
+    extra = {**arrays, "encoder/layer_0/extra/weight": np.zeros((2, 2), np.float16)}
+    with pytest.raises(ValueError, match="has no place"):
+        convert_whisper(write_ct2(extra), tmp_path)
+    del arrays["decoder/layer_1/attention/linear_2/bias"]
+    with pytest.raises(RuntimeError, match=r"Missing key.*encoder_attn\.out_proj\.bias"):
+        convert_whisper(write_ct2(arrays), tmp_path)
+    biased = whisper_arrays()
+    biased["encoder/layer_0/self_attention/linear_0/bias"][DIM] = 1
+    with pytest.raises(ValueError, match="bias of the keys"):
+        convert_whisper(write_ct2(biased), tmp_path)
+
+
+def test_converted_whisper_computes_what_the_plain_one_does(whisper_folder: Path) -> None:
+    model, loading = WhisperForConditionalGeneration.from_pretrained(
+        whisper_folder, output_loading_info=True
+    )
+    assert not any(loading.values())
+    mel = mel_of(whisper_folder, noise(3.0))
+    plain = PlainWhisper(whisper_arrays())
+    encoded = plain.encode(mel[0])[-1]
+    tokens = [50257, 3, 1, 4]
+    with torch.no_grad():
+        out = model(input_features=mel, decoder_input_ids=torch.tensor([tokens]))
+    torch.testing.assert_close(out.encoder_last_hidden_state[0], encoded, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(out.logits[0], plain.decode(tokens, encoded), atol=1e-4, rtol=1e-4)
+
+
+@pytest.mark.parametrize("seconds", [0.025, 0.5, 1.234])
+def test_unpadded_whisper_computes_what_the_plain_one_does(
+    seconds: float, whisper: Encoder, whisper_folder: Path
+) -> None:
+    audio = noise(seconds)
+    mel = mel_of(whisper_folder, audio, padding="longest")[0]
+    states = PlainWhisper(whisper_arrays()).encode(mel[:, : mel.shape[1] // 2 * 2])
+    for layer, state in enumerate(states):
+        frames, rate, _ = whisper.encode(audio, layer)
+        assert rate == 50.0
+        assert frames.dtype == np.float32
+        np.testing.assert_allclose(frames, state, atol=1e-4)
+
+
+def test_30_s_equal_the_stock_forward(whisper: Encoder, whisper_folder: Path) -> None:
+    audio = noise(30.0)
+    model = AutoModel.from_pretrained(whisper_folder)
+    with torch.no_grad():
+        states = model.encoder(
+            mel_of(whisper_folder, audio), output_hidden_states=True
+        ).hidden_states
+    for layer in range(BLOCKS + 1):
+        frames, _, _ = whisper.encode(audio, layer)
+        np.testing.assert_allclose(frames, states[layer][0], atol=1e-4)
+
+
+def test_longer_audio_goes_in_windows(whisper: Encoder) -> None:
+    audio = noise(31.0)
+    frames, _, macs = whisper.encode(audio, 2)
+    first, _, first_macs = whisper.encode(audio[:480_000], 2)
+    second, _, second_macs = whisper.encode(audio[480_000:], 2)
+    np.testing.assert_array_equal(frames, np.concatenate([first, second]))
+    assert macs == first_macs + second_macs
+    # what is shorter than an analysis window at the very end is left away
+    assert len(whisper.encode(audio[: 480_000 + 399], 2)[0]) == 1500
+
+
+def test_whisper_is_put_back_after_use_and_after_an_error(whisper: Encoder) -> None:
+    table = whisper.network.embed_positions
+
+    def break_off() -> None:
+        with unpadded(whisper.network, 7):
+            assert whisper.network.embed_positions.weight.shape == (7, DIM)
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    whisper.encode(noise(0.5), 1)
+    assert whisper.network.embed_positions is table
+    assert whisper.network.config.max_source_positions == 1500
+    assert not whisper.network.layers[1]._forward_pre_hooks
+
+
+@pytest.mark.parametrize("layer", range(BLOCKS + 1))
+def test_whisper_macs_by_hand(layer: int, whisper: Encoder) -> None:
+    n = 50  # frames of a second
+    convolutions = 2 * n * MELS * DIM * 3 + n * DIM * DIM * 3
+    block = n * 4 * DIM * DIM + 2 * n * n * DIM + 2 * n * DIM * HIDDEN
+    for _ in range(2):  # counted, then remembered
+        assert whisper.encode(noise(1.0), layer)[2] == convolutions + layer * block
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("Wav2Vec2", {}),
+        ("Wav2Vec2", {"do_stable_layer_norm": True, "feat_extract_norm": "layer"}),
+        ("Hubert", {}),
+        ("WavLM", {}),
+        ("Data2VecAudio", {"conv_pos_kernel_size": 5}),
+    ],
+)
+def test_waveform_encoders_give_the_stock_hidden_states(
+    kind: str, settings: dict[str, object], save_encoder: Callable[..., Path], tmp_path: Path
+) -> None:
+    encoder = load_encoder(save_encoder(tmp_path, kind, **settings))
+    assert (encoder.n_layers, encoder.dim, encoder.frame_rate) == (3, 16, 50.0)
+    audio = noise(0.7)
+    model = AutoModel.from_pretrained(tmp_path).eval()
+    normalised = (audio - audio.mean()) / np.sqrt(audio.var() + 1e-7)
+    with torch.no_grad():
+        out = model(torch.from_numpy(normalised)[None], output_hidden_states=True)
+    # stable-layer-norm models list their last state before its normalisation
+    states = (*out.hidden_states[:3], out.last_hidden_state)
+    costs = []
+    for layer in range(4):
+        frames, _, macs = encoder.encode(audio, layer)
+        np.testing.assert_allclose(frames, states[layer][0], atol=1e-4)
+        costs.append(macs)
+    assert costs == sorted(set(costs))
+
+
+def test_waveform_macs_by_hand(waveform_encoder: Path) -> None:
+    lengths = [16_000]
+    for kernel, stride in ((10, 5), (8, 8), (8, 8)):
+        lengths.append((lengths[-1] - kernel) // stride + 1)
+    n = lengths[-1]
+    front = lengths[1] * 8 * 10 + (lengths[2] + n) * 8 * 8 * 8 + n * 8 * 16
+    # an even kernel pads one frame more, which is computed and then dropped; 2 groups
+    positions = (n + 1) * 16 * 8 * 6
+    block = n * 4 * 16 * 16 + 2 * n * n * 16 + 2 * n * 16 * 24
+    encoder = load_encoder(waveform_encoder)
+    for layer in range(4):
+        assert encoder.encode(noise(1.0), layer)[2] == front + positions + layer * block
+
+
+def test_no_such_layer(waveform_encoder: Path) -> None:
+    encoder = load_encoder(waveform_encoder)
+    with pytest.raises(NasError, match="has no layer 4") as caught:
+        encoder.encode(noise(0.1), 4)
+    assert "0 (its input) to 3 (its output)" in str(caught.value.hint)
+    assert encoder.source.default_layer == 1
+
+
+def test_no_such_encoder(tmp_path: Path) -> None:
+    with pytest.raises(NasError, match=r"did you mean 'whisper-tiny\.en'"):
+        find_encoder("whisper-tiny")
+    with pytest.raises(NasError, match="no such folder"):
+        find_encoder(tmp_path / "absent")
+    with pytest.raises(NasError, match="cannot load the encoder") as caught:
+        find_encoder(tmp_path)
+    assert "save_pretrained" in str(caught.value.hint)
+
+
+def test_missing_weights_are_no_random_weights(waveform_encoder: Path, tmp_path: Path) -> None:
+    from safetensors.torch import load_file, save_file
+
+    folder = shutil.copytree(waveform_encoder, tmp_path / "lacking")
+    weights = load_file(folder / "model.safetensors")
+    del weights["encoder.layers.1.attention.k_proj.weight"]
+    save_file(weights, folder / "model.safetensors", {"format": "pt"})
+    with pytest.raises(NasError, match=r"1 weights are missing, encoder\.layers\.1\.att"):
+        load_encoder(folder)
+
+
+def test_another_kind_of_model_is_refused(waveform_encoder: Path, tmp_path: Path) -> None:
+    from transformers import BertConfig, BertModel
+
+    config = BertConfig(
+        vocab_size=9,
+        hidden_size=8,
+        num_hidden_layers=1,
+        num_attention_heads=1,
+        intermediate_size=8,
+    )
+    BertModel(config).save_pretrained(tmp_path)
+    with pytest.raises(NasError, match="cannot load the encoder"):
+        load_encoder(tmp_path)
+    shutil.copy(waveform_encoder / "preprocessor_config.json", tmp_path)
+    with pytest.raises(NasError, match="'bert' is no speech encoder we can run"):
+        load_encoder(tmp_path)
+
+
+def test_another_sampling_rate_is_refused(waveform_encoder: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(waveform_encoder, tmp_path / "narrow")
+    settings = json.loads((folder / "preprocessor_config.json").read_text())
+    (folder / "preprocessor_config.json").write_text(
+        json.dumps({**settings, "sampling_rate": 8_000})
+    )
+    with pytest.raises(NasError, match="expects audio at 8000 Hz"):
+        load_encoder(folder)
+
+
+def test_revision_is_the_content(
+    waveform_encoder: Path, tmp_path: Path, save_encoder: Callable[..., Path]
+) -> None:
+    copy = shutil.copytree(waveform_encoder, tmp_path / "copy")
+    assert find_encoder(copy).revision == find_encoder(waveform_encoder).revision
+    settings = json.loads((copy / "config.json").read_text())
+    (copy / "config.json").write_text(json.dumps({**settings, "transformers_version": "5.99"}))
+    assert find_encoder(copy).revision == find_encoder(waveform_encoder).revision
+    other = save_encoder(tmp_path / "other", layer_norm_eps=1e-3)
+    assert find_encoder(other).revision != find_encoder(waveform_encoder).revision
+
+
+def test_hub_models_come_with_their_commit_or_a_hint(
+    waveform_encoder: Path, tmp_path: Path
+) -> None:
+    # a hub cache as it lies on disk after a download; the library reads its settings on import
+    commit = "0123456789abcdef0123456789abcdef01234567"
+    model = tmp_path / "hub" / "models--somebody--speech"
+    shutil.copytree(waveform_encoder, model / "snapshots" / commit)
+    (model / "refs").mkdir()
+    (model / "refs" / "main").write_text(commit)
+    code = (
+        "import numpy as np\nfrom eval.encoder import load_encoder\n"
+        "from search_spaces.errors import NasError\n"
+        "encoder = load_encoder('somebody/speech')\n"
+        "print(encoder.name, encoder.revision, encoder.encode(np.ones(800, 'f4'), 1)[0].shape)\n"
+        "try:\n    load_encoder('somebody/absent')\nexcept NasError as error:\n    print(error)\n"
+    )
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HUB_CACHE": str(tmp_path / "hub")}
+    out = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    ).stdout
+    assert out.startswith(f"somebody/speech {commit} (2, 16)\n")
+    assert "somebody/absent: cannot load the encoder" in out
+    assert "with no network, give a local folder" in out

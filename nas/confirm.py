@@ -7,9 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from eval.confirmation import interval, test_on_fold
-from eval.folds import outer_folds
-from eval.training import Recipe
 from nas.corpus import load
 from nas.evaluation import Evaluation
 from nas.study import Study
@@ -47,6 +44,9 @@ def confirm(
     import torch
 
     from eval.baselines import BASELINES, baseline_on_outer_fold, pooled_features
+    from eval.confirmation import test_on_fold
+    from eval.folds import outer_folds
+    from eval.training import Recipe
 
     config = dict(study.config.evaluator)
     if config.get("kind") != "corpus":
@@ -104,6 +104,8 @@ def confirm(
 
 
 def _summary(model: str, rows: Sequence[dict[str, Any]], held_out: str) -> dict[str, Any]:
+    from eval.confirmation import interval
+
     mine = [r for r in rows if r["model"] == model]
     unseen = [r for r in mine if r["fold"] == held_out]
     out: dict[str, Any] = {"model": model, "trainings": len(mine)}

@@ -66,11 +66,10 @@ def cli() -> None:
 def main() -> None:
     """Run the command line."""
     try:
-        cli.main(standalone_mode=False)
+        code = cli.main(standalone_mode=False)  # click returns the code of an Exit here
+        sys.exit(code if isinstance(code, int) else 0)
     except NasError as error:
         _fail(str(error))
-    except click.exceptions.Exit as stop:
-        sys.exit(stop.exit_code)
     except click.Abort:
         sys.exit(130)
     except click.ClickException as error:

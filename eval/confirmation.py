@@ -23,7 +23,7 @@ class Interval:
     """A mean over folds and seeds.
 
     Args:
-        mean: Over all rows.
+        mean: Of the means of the folds (of the seeds where there is one fold only).
         sd: Sample standard deviation over all rows, 0 for a single one.
         low: Lower end of the 95 % interval of the mean.
         high: Upper end.
@@ -70,9 +70,8 @@ def interval(rows: Sequence[Mapping[str, Any]], metric: str) -> Interval:
     for row in rows:
         folds.setdefault(row["fold"], []).append(row[metric])
     samples = np.array([np.mean(v) for v in folds.values()]) if len(folds) > 1 else values
-    mean = float(values.mean())
+    mean = float(samples.mean())
     if len(samples) < 2:
         return Interval(mean, 0.0, float("nan"), float("nan"))
     half = stats.t.ppf(0.975, len(samples) - 1) * samples.std(ddof=1) / np.sqrt(len(samples))
-    center = float(samples.mean())
-    return Interval(mean, float(values.std(ddof=1)), center - half, center + half)
+    return Interval(mean, float(values.std(ddof=1)), mean - half, mean + half)

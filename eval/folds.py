@@ -17,6 +17,7 @@ from search_spaces.errors import NasError
 
 Indices = npt.NDArray[np.int64]
 
+LEAST_GROUPS = 3
 LEAVE_ONE_OUT_UP_TO = 10
 GROUPED_FOLDS = 5
 
@@ -79,9 +80,21 @@ class Fold:
 
 
 def groups_of(dataset: Table) -> tuple[str, ...]:
-    """Return the group of each utterance: its session when every one has one, else its speaker."""
+    """Return the group of each utterance: its session where there are sessions, else its speaker.
+
+    Fewer than three sessions cannot give train, validation and test; speakers may.
+
+    Raises:
+        NasError: Some utterances have a session and some have none.
+    """
     sessions = [s for s in dataset.sessions if s is not None]
-    return tuple(sessions) if len(sessions) == len(dataset.speakers) else dataset.speakers
+    if 0 < len(sessions) < len(dataset.speakers):
+        raise NasError(
+            f"{len(sessions)} of {len(dataset.speakers)} utterances of corpus {dataset.name!r}"
+            " have a session",
+            hint="give every row a session, or none",
+        )
+    return tuple(sessions) if len(set(sessions)) >= LEAST_GROUPS else dataset.speakers
 
 
 def outer_folds(dataset: Table) -> list[Fold]:
@@ -103,7 +116,7 @@ def outer_folds(dataset: Table) -> list[Fold]:
         folds = [Fold("test", np.flatnonzero(~test), np.flatnonzero(test))]
     else:
         everything = np.arange(len(dataset.speakers))
-        folds = _leave_out(everything, groups_of(dataset), least=3, name=dataset.name)
+        folds = _leave_out(everything, groups_of(dataset), least=LEAST_GROUPS, name=dataset.name)
     return [_checked(f, dataset) for f in folds]
 
 

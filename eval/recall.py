@@ -37,6 +37,9 @@ def recall(true: npt.ArrayLike, predicted: npt.ArrayLike, n_classes: int) -> Rec
     t, p = np.asarray(true, np.int64), np.asarray(predicted, np.int64)
     if t.shape != p.shape or t.ndim != 1 or t.size == 0:
         raise ValueError(f"need two equal, non-empty lists of classes, not {t.shape}, {p.shape}")
+    for values in (t, p):
+        if values.min() < 0 or values.max() >= n_classes:
+            raise ValueError(f"a class outside 0 to {n_classes - 1}")
     cells = np.bincount(t * n_classes + p, minlength=n_classes * n_classes)
     return from_confusion(cells.reshape(n_classes, n_classes).astype(np.int64))
 

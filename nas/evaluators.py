@@ -73,7 +73,9 @@ def load_function(reference: str) -> FunctionEvaluator:
     if not callable(function):
         names = [n for n, v in vars(module).items() if callable(v) and not n.startswith("_")]
         raise NasError(f"no function {name!r}", where=place, hint=nearest(name, names))
-    return FunctionEvaluator(function, reference)
+    if place.endswith(".py"):
+        place = str(Path(place).resolve())  # a run may be resumed from another folder
+    return FunctionEvaluator(function, f"{place}:{name}")
 
 
 def _load_file(path: Path) -> Any:

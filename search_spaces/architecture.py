@@ -21,7 +21,7 @@ class Architecture(Mapping[str, Value]):
         values: Parameter name to value; lists are taken as tuples.
     """
 
-    __slots__ = ("_values", "hash")
+    __slots__ = ("_hash", "_values")
 
     def __init__(self, values: Mapping[str, Any]) -> None:
         self._values: dict[str, Value] = {
@@ -29,7 +29,12 @@ class Architecture(Mapping[str, Value]):
             for name, value in sorted(values.items())
         }
         text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
-        self.hash: str = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self._hash = hashlib.sha256(text.encode()).hexdigest()[:12]
+
+    @property
+    def hash(self) -> str:
+        """Twelve hexadecimal digits of the SHA-256 of the values."""
+        return self._hash
 
     def __getitem__(self, name: str) -> Value:
         return self._values[name]

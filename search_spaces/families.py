@@ -7,6 +7,7 @@ A family is named by a word of the table below or, for a third party's own, by
 from __future__ import annotations
 
 import importlib
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
@@ -49,6 +50,8 @@ class Slot:
             return None if value in self.choices else nearest(value, self.choices)
         if isinstance(value, bool) or not isinstance(value, int | float):
             return "it must be a number"
+        if not math.isfinite(value):
+            return "it must be a finite number"
         if self.whole and value != int(value):
             return "it must be a whole number"
         if self.low is not None and value < self.low:
@@ -99,7 +102,10 @@ class Family:
                     hint=nearest(name, self.slots),
                 )
             slot = self.slots[name]
-            for item in value if isinstance(value, list | tuple) else (value,):
+            repeated = isinstance(value, list | tuple)
+            if repeated and slot.repeat is None:
+                raise NasError(f"family {self.name!r} takes one value of {name}, not a list")
+            for item in value if repeated else (value,):
                 problem = slot.problem(item)
                 if problem:
                     raise NasError(
@@ -108,8 +114,11 @@ class Family:
         full: dict[str, Any] = {}
         for name, slot in self.slots.items():
             value = values.get(name, slot.default)
-            if slot.repeat is not None and not isinstance(value, list | tuple):
-                value = [value] * int(full[slot.repeat])
+            if slot.repeat is not None:
+                count = int(full[slot.repeat])
+                value = value if isinstance(value, list | tuple) else [value] * count
+                if len(value) != count:
+                    raise NasError(f"{name} has {len(value)} values, but {slot.repeat} is {count}")
             full[name] = list(value) if isinstance(value, tuple) else value
         return full
 
@@ -129,6 +138,12 @@ class Family:
                     nearest(p.name, self.slots),
                 )
             slot = self.slots[p.name]
+            if slot.whole and p.values is None:
+                raise at.error(
+                    (*path, p.kind),
+                    f"in family {self.name!r}, {p.name!r} is a whole number",
+                    f"write int: [{p.low:g}, {p.high:g}]",
+                )
             if p.repeat not in (None, slot.repeat):
                 what = f"is repeated by {slot.repeat!r}" if slot.repeat else "is not repeated"
                 raise at.error((*path, "repeat"), f"in family {self.name!r}, {p.name!r} {what}")
@@ -154,7 +169,9 @@ class Family:
 
 
 def _extremes(p: Parameter) -> Sequence[Any]:
-    return p.choices if p.kind in ("choice", "bool") else (p.low, p.high)
+    """Return the values to try: all of a choice or a stepped float, the ends of a range."""
+    stepped = p.kind == "float" and p.values is not None
+    return p.values or () if stepped or p.choices else (p.low, p.high)
 
 
 def get_family(name: str | None) -> Family:

@@ -36,6 +36,14 @@ class Frames:
         flat = x.new_zeros(shape[0] * shape[1], shape[2])
         return flat.index_copy(0, self._index, x).view(shape)
 
+    def clear(self, x: Tensor) -> Tensor:
+        """``[L, B, D]`` -> the same, zero on padding, and no gradient from there.
+
+        Spikes on padding are 0 by themselves, but their surrogate gradient is not: whatever
+        reads frames together must clear them first, or padding moves the weights.
+        """
+        return x if self._index is None else x * self.mask[..., None].to(x.dtype)
+
 
 class Projection(nn.Module):
     """Linear map and batch normalisation over the real frames of a batch.
@@ -117,7 +125,7 @@ class RateReadout(nn.Module):
         self.linear = nn.Linear(n_in, n_out)
 
     def forward(self, spikes: Tensor, frames: Frames) -> Tensor:
-        """``[L, B, n_in]`` spikes, zero on padding -> ``[B, n_out]``."""
-        rates = spikes.sum(0) / frames.lengths[:, None].to(spikes.dtype)
+        """``[L, B, n_in]`` spikes -> ``[B, n_out]``."""
+        rates = frames.clear(spikes).sum(0) / frames.lengths[:, None].to(spikes.dtype)
         logits: Tensor = self.linear(rates)
         return logits

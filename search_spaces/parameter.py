@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
+from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any, Literal
 
 import numpy as np
@@ -75,8 +77,9 @@ class Parameter:
         if self.kind == "int":
             return range(int(self.low), int(self.high) + 1, int(self.step or 1))
         if self.step is not None:
-            n = math.floor((self.high - self.low) / self.step + 1e-9)
-            return tuple(_rounded(self.low + i * self.step) for i in range(n + 1))
+            # exact decimals: 0.1 + 0.2 must be the 0.3 that a person writes in a condition
+            low, high, step = (Decimal(str(v)) for v in (self.low, self.high, self.step))
+            return tuple(float(low + i * step) for i in range(int((high - low) / step) + 1))
         return None
 
     def canonical(self, value: Any) -> Scalar | None:
@@ -98,7 +101,9 @@ class Parameter:
             # uniform in log over the index range, so that a log int favours small values
             low, high = math.log(self.low), math.log(self.high)
             target = math.exp(low + (high - low) * rng.random())
-            return min(self.values, key=lambda v: abs(math.log(float(v)) - math.log(target)))
+            at = bisect_left(self.values, target)
+            near = self.values[max(0, at - 1) : at + 1]
+            return min(near, key=lambda v: abs(math.log(float(v) / target)))
         return self.values[int(rng.integers(len(self.values)))]
 
     def moves(self, value: Scalar) -> list[Scalar]:
@@ -120,7 +125,9 @@ class Parameter:
             if rng.random() < 0.2:  # now and then far, so that no region is out of reach
                 return self.sample(rng)
             unit = self._to_unit(float(value)) + rng.normal(0.0, 0.15)
-            return self._from_unit(min(1.0, max(0.0, unit)))
+            unit = abs(unit) if unit < 1.0 else 2.0 - unit  # reflected at the bounds
+            moved = self._from_unit(min(1.0, max(0.0, unit)))
+            return moved if moved != value else self.sample(rng)
         if len(values) == 1:
             return value
         if self.kind in ("choice", "bool"):

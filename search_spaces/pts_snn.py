@@ -42,7 +42,7 @@ class ShiftBlock(nn.Module):
 
     def forward(self, membrane: Tensor, frames: Frames) -> Tensor:
         """``[L, B, D]`` -> ``[L, B, D]``."""
-        spikes = self.shift(self.fire(membrane))
+        spikes = self.shift(frames.clear(self.fire(membrane)))
         spikes = self.inner(self.expand(frames.pack(spikes), frames))
         added: Tensor = self.reduce(frames.pack(spikes), frames)
         return membrane + added
@@ -59,7 +59,7 @@ class PTSSNN(nn.Module):
 
     def __init__(self, values: Mapping[str, Any], input_dim: int, n_classes: int) -> None:
         super().__init__()
-        width = int(values["encoder.width"])
+        self.width = width = int(values["encoder.width"])
         hidden = max(1, round(width * float(values["encoder.expansion"])))
 
         def neurons() -> SpikingNeurons:
@@ -87,7 +87,7 @@ class PTSSNN(nn.Module):
     def latency_frames(self) -> int:
         """Input frames that must have arrived before a frame's output is known."""
         shifts = [m for m in self.modules() if isinstance(m, TemporalShift)]
-        return self.pool.size * (1 + sum(shift.lookahead for shift in shifts))
+        return self.pool.size * (1 + sum(shift.lookahead(self.width) for shift in shifts))
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Classify a batch.

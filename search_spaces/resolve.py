@@ -71,6 +71,8 @@ def _allowed(parent: Parameter, wanted: Any, path: KeyPath, source: Source) -> S
         if parent.kind not in ("int", "float"):
             raise source.error(path, f"min and max need a number, but {parent.name!r} is a choice")
         low, high = wanted
+        if low is None and high is None:
+            raise source.error(path, "a range needs min, max or both")
         allowed = [
             v
             for v in values

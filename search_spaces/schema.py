@@ -40,7 +40,7 @@ class ParameterModel(_Model):
     float_: Annotated[list[Number] | None, Field(alias="float", min_length=2, max_length=2)] = None
     choice: Annotated[list[AnyScalar] | None, Field(min_length=1)] = None
     bool_: Annotated[
-        Literal[True] | list[StrictBool] | None,
+        StrictBool | list[StrictBool] | None,
         Field(alias="bool", description="true, or the list of values"),
     ] = None
     step: Number | None = None
@@ -159,9 +159,15 @@ def _parameter(name: str, model: ParameterModel, source: Source, path: KeyPath) 
     for key in ("step", "log"):
         if getattr(model, key):
             raise source.error((*path, key), f"{key!r} has no meaning for a {kind} parameter")
+    if kind == "choice" and not all(_is_finite(v) for v in model.choice or ()):
+        raise source.error(
+            (*path, kind), f"the choices of {name!r} must be finite numbers or words"
+        )
     given = model.choice if kind == "choice" else model.bool_
-    values = [False, True] if given is True or given is None else list(given)
-    if len({(v, True) for v in values}) != len(values) or not values:
+    if given is False or given is None:
+        raise source.error((*path, kind), f"{given!r} is not valid here", "write bool: true")
+    values = [False, True] if given is True else list(given)
+    if len({(v, isinstance(v, bool)) for v in values}) != len(values) or not values:
         raise source.error((*path, kind), f"parameter {name!r} gives a value twice, or none")
     return Parameter(
         name=name,
@@ -178,14 +184,15 @@ def _numeric(
     assert bounds is not None
     low, high = bounds
     at = (*path, kind)
-    if not all(abs(float(v)) < 1e300 for v in bounds):  # NaN fails the comparison too
+    if not all(_is_finite(v) for v in bounds):
         raise source.error(at, f"the bounds of {name!r} must be finite numbers")
     if low > high:
         raise source.error(at, f"empty range: {low} is above {high}", f"write [{high}, {low}]")
     if model.log and low <= 0:
         raise source.error((*path, "log"), f"a log range must start above 0, not at {low}")
     step = model.step
-    if step is not None and (step <= 0 or (kind == "int" and not isinstance(step, int))):
+    whole = kind != "int" or isinstance(step, int)
+    if step is not None and not (_is_finite(step) and step > 0 and whole):
         raise source.error((*path, "step"), f"a step of {step} is not a positive {kind}")
     return Parameter(
         name=name,
@@ -207,9 +214,15 @@ def _constraint(quantity: str, model: RangeModel, source: Source) -> Constraint:
     path = ("constraints", quantity)
     if model.min is None and model.max is None:
         raise source.error(path, f"constraint on {quantity!r} needs min, max or both")
+    if not all(v is None or _is_finite(v) for v in (model.min, model.max)):
+        raise source.error(path, f"the bounds on {quantity!r} must be finite numbers")
     if model.min is not None and model.max is not None and model.min > model.max:
         raise source.error(path, f"empty range: {model.min} is above {model.max}")
     return Constraint(quantity, model.min, model.max)
+
+
+def _is_finite(value: object) -> bool:
+    return not isinstance(value, int | float) or abs(value) < 1e300  # NaN fails this too
 
 
 def _field(kind: str) -> str:
@@ -239,9 +252,8 @@ def _explain(error: PydanticError, document: dict[str, Any], source: Source) -> 
         expected = ["maximize", "minimize"] if path[:1] == ("objectives",) else ["true"]
         return source.error(path, f"{value!r} is not valid here", nearest(value, expected))
     if path == ("objectives",) and first["type"] in ("too_short", "dict_type"):
-        return source.error(
-            path, "no objective", "for example objectives: {wa: maximize, energy: minimize}"
-        )
+        what = "no objective" if not value else "objectives are a mapping of name to direction"
+        return source.error(path, what, "for example {wa: maximize, energy: minimize}")
     return source.error(path, f"{_lowered(first['msg'])}, not {value!r}")
 
 

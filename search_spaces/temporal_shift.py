@@ -28,10 +28,13 @@ class TemporalShift(nn.Module):
         self.ratio = ratio
         self.direction = direction
 
-    @property
-    def lookahead(self) -> int:
-        """Frames of the future it needs."""
-        return int(self.direction == "both" and self.ratio > 0)
+    def fold(self, width: int) -> int:
+        """Return how many of ``width`` channels move in each direction."""
+        return int(self.ratio * width)
+
+    def lookahead(self, width: int) -> int:
+        """Return how many frames of the future ``width`` channels need."""
+        return int(self.direction == "both" and self.fold(width) > 0)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[L, B, D]``, zero on padding -> ``[L, B, D]``.
@@ -39,7 +42,7 @@ class TemporalShift(nn.Module):
         The first padded frame receives what the last real one sends on: drop the padding
         (``Frames.pack``) before it meets anything that would add it up.
         """
-        fold = int(self.ratio * x.shape[-1])
+        fold = self.fold(x.shape[-1])
         if fold == 0:
             return x
         blank = torch.zeros_like(x[:1, :, :fold])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,28 @@ import yaml
 from search_spaces.errors import NasError
 
 KeyPath = tuple[str | int, ...]
+
+_SCALARS = yaml.constructor.SafeConstructor()
+
+
+class _Loader(yaml.SafeLoader):
+    """PyYAML's safe loader with two rules of YAML 1.2 that people expect.
+
+    ``1e-4`` is a number, and ``on``, ``off``, ``yes`` and ``no`` are words.
+    """
+
+
+_KEPT = {
+    first: [(tag, pattern) for tag, pattern in rules if tag != "tag:yaml.org,2002:bool"]
+    for first, rules in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+_Loader.yaml_implicit_resolvers = _KEPT
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:bool", re.compile("^(?:true|True|TRUE|false|False|FALSE)$"), list("tTfF")
+)
+_Loader.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"^[-+]?[0-9]+[eE][-+]?[0-9]+$"), list("-+0123456789")
+)
 
 
 class Source:
@@ -56,10 +79,10 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Source]:
     """Parse YAML text; see :func:`read_yaml`."""
     lines: dict[KeyPath, int] = {}
     try:
-        node = yaml.compose(text, Loader=yaml.SafeLoader)
+        node = yaml.compose(text, Loader=_Loader)
         if node is not None:
-            _walk(node, (), lines, Source(name, lines))
-        return yaml.safe_load(text), Source(name, lines)
+            _walk(node, (), lines, name)
+        return yaml.load(text, Loader=_Loader), Source(name, lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         where = f"{name}:{mark.line + 1}" if mark else name
@@ -68,23 +91,38 @@ def parse_yaml(text: str, name: str) -> tuple[Any, Source]:
         raise NasError(f"not valid YAML: {error}", where=name) from None
 
 
-def _walk(node: yaml.Node, path: KeyPath, lines: dict[KeyPath, int], source: Source) -> None:
+def _walk(
+    node: yaml.Node,
+    path: KeyPath,
+    lines: dict[KeyPath, int],
+    name: str,
+    above: tuple[yaml.Node, ...] = (),
+) -> None:
     lines.setdefault(path, node.start_mark.line + 1)
+    if any(node is n for n in above):
+        raise Source(name, lines).error(path, "an alias (*) lies within its own anchor (&)")
+    above = (*above, node)
     if isinstance(node, yaml.MappingNode):
         seen: set[str] = set()
         for key, value in node.value:
-            name = str(key.value)
-            below = (*path, name)
-            if name in seen:  # PyYAML keeps the last one silently
+            word = str(key.value)
+            below = (*path, word)
+            if word in seen:  # PyYAML keeps the last one silently
                 line = key.start_mark.line + 1
                 raise NasError(
-                    f"{name!r} is given twice",
-                    where=f"{source.name}:{line}:{'.'.join(map(str, below))}",
+                    f"{word!r} is given twice",
+                    where=f"{name}:{line}:{'.'.join(map(str, below))}",
                     hint=f"first at line {lines[below]}; keep one of them",
                 )
-            seen.add(name)
+            seen.add(word)
             lines[below] = key.start_mark.line + 1
-            _walk(value, below, lines, source)
+            _walk(value, below, lines, name, above)
     elif isinstance(node, yaml.SequenceNode):
         for index, item in enumerate(node.value):
-            _walk(item, (*path, index), lines, source)
+            _walk(item, (*path, index), lines, name, above)
+    else:
+        try:
+            _SCALARS.construct_object(node)
+        except (ValueError, ArithmeticError, LookupError) as error:
+            # PyYAML lets Python's own errors through for a date or number it cannot make
+            raise Source(name, lines).error(path, f"{node.value!r} is no value: {error}") from None

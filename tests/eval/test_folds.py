@@ -135,8 +135,10 @@ def test_sessions_are_left_out_when_every_utterance_has_one():
     t = table(spoken(6), sessions=sessions)
     assert groups_of(t) == tuple(sessions)
     assert [f.name for f in outer_folds(t)] == ["Ses0", "Ses1", "Ses2"]
-    some = table(spoken(6), sessions=[None, *sessions[1:]])
-    assert groups_of(some) == some.speakers
+    with pytest.raises(NasError, match="23 of 24 utterances"):
+        groups_of(table(spoken(6), sessions=[None, *sessions[1:]]))
+    two = table(spoken(6), sessions=[f"Ses{i // 12}" for i in range(24)])
+    assert groups_of(two) == two.speakers
 
 
 def test_a_speaker_of_two_sessions_is_leakage_and_named():

@@ -248,3 +248,15 @@ def test_the_json_schema_is_json_and_closed_to_unknown_keys():
     assert schema["additionalProperties"] is one["additionalProperties"] is False
     directions = schema["properties"]["objectives"]["additionalProperties"]["enum"]
     assert set(directions) == {"maximize", "minimize"}
+
+
+def test_numbers_and_words_are_read_as_people_write_them():
+    """1e-4 is a number and `on` a word, as in YAML 1.2; PyYAML follows 1.1."""
+    text = (
+        "name: s\nparameters:\n  rate: {float: [1e-4, 1], log: true}\n"
+        "  gate: {choice: [on, off]}\n  flag: {choice: [true, no]}\nobjectives: {ua: maximize}\n"
+    )
+    found = read(text)
+    assert (found.parameter("rate").low, found.parameter("rate").high) == (1e-4, 1.0)
+    assert found.parameter("gate").choices == ("on", "off")
+    assert found.parameter("flag").choices == (True, "no")

@@ -42,13 +42,22 @@ def front(
     return [able[i] for i in rows]
 
 
-def knee(members: Sequence[Evaluation], objectives: Mapping[str, Direction]) -> Evaluation | None:
-    """Return the front member nearest to the ideal point, each objective scaled to [0, 1]."""
+def knee(
+    evaluations: Sequence[Evaluation], objectives: Mapping[str, Direction]
+) -> Evaluation | None:
+    """Return the front member nearest to the ideal point.
+
+    Each objective is scaled by its range over *all* feasible full evaluations. The range of
+    the front alone would call a tenth of a percent of energy as much as ten points of recall,
+    where the front happens to be that narrow.
+    """
+    members = front(evaluations, objectives)
     if not members:
         return None
-    values = losses(members, objectives)
-    low, high = values.min(0), values.max(0)
-    scaled = (values - low) / np.where(high > low, high - low, 1.0)
+    able = [e for e in evaluations if e.feasible and e.fidelity >= 1.0]
+    everything = losses(able, objectives)
+    low, high = everything.min(0), everything.max(0)
+    scaled = (losses(members, objectives) - low) / np.where(high > low, high - low, 1.0)
     return members[int(np.argmin((scaled**2).sum(1)))]
 
 

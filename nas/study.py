@@ -146,7 +146,7 @@ class Study:
 
     def knee(self) -> Evaluation | None:
         """Return the front member nearest to the ideal point."""
-        return pareto.knee(self.front(), self.space.objectives)
+        return pareto.knee(self._done, self.space.objectives)
 
     def hypervolume(self, reference: Iterable[float] | None = None) -> float:
         """Return the hypervolume of the front, in units of the objectives (as losses).

@@ -67,13 +67,23 @@ def test_hypervolume_of_two_boxes_by_hand() -> None:
 
 def test_the_knee_is_nearest_to_the_ideal_point() -> None:
     """Scaled to [0, 1], the middle one lies at (0.2, 0.2), the ends at distance 1."""
-    front = pareto.front(
-        evaluations(np.array([[1.0, 1.0, 10.0], [0.8, 0.8, 2.0], [0.0, 0.0, 0.0]])), OBJECTIVES
-    )
-    knee = pareto.knee(front, OBJECTIVES)
+    done = evaluations(np.array([[1.0, 1.0, 10.0], [0.8, 0.8, 2.0], [0.0, 0.0, 0.0]]))
+    knee = pareto.knee(done, OBJECTIVES)
     assert knee is not None
     assert knee.objectives["energy"] == 2.0
     assert pareto.knee([], OBJECTIVES) is None
+
+
+def test_a_narrow_front_does_not_make_small_differences_large() -> None:
+    """0.9 at 1.01 J, 0.5 at 1.00 J on the front; what was tried went up to 5 J.
+
+    Scaled by the front alone both are at distance 1 and more; by everything tried, energy
+    differs by 0.0025 and recall by 1.
+    """
+    values = np.array([[0.9, 0.9, 1.01], [0.5, 0.5, 1.0], [0.5, 0.5, 5.0]])
+    knee = pareto.knee(evaluations(values), OBJECTIVES)
+    assert knee is not None
+    assert knee.objectives["ua"] == 0.9
 
 
 def test_failed_infeasible_and_partial_evaluations_are_never_on_the_front() -> None:

@@ -76,7 +76,14 @@ def test_ctrl_c_prints_how_to_go_on_and_exits_130(tmp_path: Path) -> None:
     folder = tmp_path / "run"
     command = [sys.executable, "-m", "nas", "search", "--space", str(space), "--budget", "500"]
     command += ["--evaluator", f"{HERE / 'spaces.py'}:measure_slowly", "--out", str(folder)]
-    process = subprocess.Popen(command, stderr=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        command,
+        stderr=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        # a test run in the background of a shell ignores SIGINT, and so would its children
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+    )
     deadline = time.monotonic() + 30
     while not (folder / "log.jsonl").exists():
         assert time.monotonic() < deadline

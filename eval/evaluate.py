@@ -14,7 +14,7 @@ from torch import nn
 
 from eval.energy.operations import OperationCounter, totals
 from eval.energy.profile import DEFAULT_PROFILE, load_profile
-from eval.folds import Fold
+from eval.folds import Fold, Indices
 from eval.recall import recall
 from eval.seeds import derived_seed
 from eval.training import Recipe, predict, train
@@ -64,7 +64,8 @@ def evaluate(
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
         ``energy`` of the head and ``energy_with_encoder`` [J per sample], ``energy_profile``;
         ``macs``, ``acs``, ``spikes`` per sample; ``spike_rate``; ``parameters`` (trainable);
-        ``latency`` [s], the time from a frame's arrival to its output; ``confusion``
+        ``latency`` [s], the time from a frame's arrival to its output (for a network that
+        reads the whole utterance first, the mean length of an utterance); ``confusion``
         (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``.
 
     Raises:
@@ -133,7 +134,7 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
         **sums,
         "energy_profile": price.name,
         "parameters": count_parameters(network),
-        "latency": getattr(network, "latency_frames", 1) / dataset.frame_rate,
+        "latency": _latency(network, dataset, held),
         "classes": list(dataset.classes),
         "confusion": pooled.confusion.tolist(),
         "folds": [_fold_row(t, dataset, n_classes) for t in done],
@@ -143,6 +144,13 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
         encoder = price.energy(float(dataset.encoder_macs[held].mean()), 0.0)
         result["energy_with_encoder"] = result["energy"] + encoder
     return result
+
+
+def _latency(network: nn.Module, dataset: Dataset, held: Indices) -> float:
+    frames = getattr(network, "latency_frames", None)
+    if frames is None:  # it waits for the end of the utterance
+        frames = float((dataset.offsets[held + 1] - dataset.offsets[held]).mean())
+    return float(frames) / dataset.frame_rate
 
 
 def build(

@@ -196,7 +196,9 @@ class CorpusEvaluator:
         """Measure the linear probe and the mean-pool MLP on the same folds."""
         from eval.baselines import baselines
 
-        return baselines(self.dataset, self.folds, seed=seed)
+        return baselines(
+            self.dataset, self.folds, seed=seed, recipe=self.recipe, profile=self.profile
+        )
 
     def describe(self) -> dict[str, Any]:
         """Return what the record keeps."""

@@ -14,6 +14,7 @@ import yaml
 import nas
 from nas.confirm import FILE as CONFIRM
 from nas.evaluation import Evaluation
+from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
 from search_spaces.architecture import Architecture
@@ -179,10 +180,7 @@ def read_folder(folder: Path) -> Exported:
 
 
 def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
-    path = study.folder / CONFIRM
-    if not path.is_file():
-        return []
-    rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
+    rows = read_rows(study.folder / CONFIRM)
     return [r for r in rows if r["model"] == e.architecture.hash]
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from search_spaces.inhibition import LateralInhibition
+
 
 class Frames:
     """Which of the ``[L, B]`` frames of a padded batch are real.
@@ -46,26 +48,44 @@ class Frames:
 
 
 class Projection(nn.Module):
-    """Linear map and batch normalisation over the real frames of a batch.
+    """Linear map and normalisation over the real frames of a batch.
 
-    Padding enters neither the product nor the statistics. At inference the normalisation
+    Padding enters neither the product nor the statistics. At inference batch normalisation
     folds into the weights, so it costs no operation of its own.
 
     Args:
         n_in: Input channels.
         n_out: Output channels.
         spiking: Whether the input is spikes; then a product is an accumulate per spike.
+        normalization: ``batch`` or ``lateral_inhibition``.
     """
 
-    def __init__(self, n_in: int, n_out: int, *, spiking: bool) -> None:
+    def __init__(
+        self, n_in: int, n_out: int, *, spiking: bool, normalization: str = "batch"
+    ) -> None:
         super().__init__()
         self.spiking = spiking
         self.linear = nn.Linear(n_in, n_out, bias=False)
-        self.norm = nn.BatchNorm1d(n_out)
+        batch = normalization == "batch"
+        self.norm = nn.BatchNorm1d(n_out) if batch else LateralInhibition(n_in, n_out)
 
-    def forward(self, packed: Tensor, frames: Frames) -> Tensor:
-        """``[valid, n_in]`` -> ``[L, B, n_out]``, zero on padding."""
+    def forward(
+        self, packed: Tensor, frames: Frames, trains: tuple[Tensor, ...] | None = None
+    ) -> Tensor:
+        """Project the real frames.
+
+        Args:
+            packed: ``[valid, n_in]``.
+            frames: Where they belong.
+            trains: The spike trains that ``packed`` is a weighted sum of, where it is one:
+                each of their spikes is an event for the operation counter.
+
+        Returns:
+            ``[L, B, n_out]``, zero on padding.
+        """
         y = self.linear(packed)
+        if isinstance(self.norm, LateralInhibition):
+            return frames.unpack(self.norm(y, packed))
         if self.training and y.shape[0] == 1:
             # one frame has no variance: normalise it as at inference
             n = self.norm
@@ -98,6 +118,21 @@ class FramePooling(nn.Module):
         lengths = -torch.div(-frames.lengths, self.size, rounding_mode="floor")
         pooled = Frames(lengths, n)
         return pooled.pack(summed / count[..., None].to(x.dtype)), pooled
+
+
+class FrameRepeat(nn.Module):
+    """Give every frame ``steps`` SNN steps: its current is held."""
+
+    def __init__(self, steps: int) -> None:
+        super().__init__()
+        self.steps = steps
+
+    def forward(self, x: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
+        """``[L, B, D]`` -> ``[L * steps, B, D]`` and its frames."""
+        if self.steps == 1:
+            return x, frames
+        repeated = Frames(frames.lengths * self.steps, frames.longest * self.steps)
+        return x.repeat_interleave(self.steps, 0), repeated
 
 
 class SoftSaturation(nn.Module):

@@ -1,4 +1,4 @@
-"""Spiking neurons. The model is spikingjelly's; the CPU kernel is ours.
+"""Neurons behind one switch. The models are spikingjelly's; the CPU kernel is ours.
 
 On a CPU spikingjelly runs a multi-step neuron as a Python loop of small autograd operations.
 The same equations as one function with a hand-written backward pass cost a fraction of it
@@ -12,22 +12,25 @@ from typing import Any
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
-from torch import Tensor
+from torch import Tensor, nn
 
+NEURONS = ("if", "lif", "plif", "relu")
 SURROGATE_ALPHA = 2.0
 
 
-class _PLIFFunction(torch.autograd.Function):
-    """Multi-step PLIF with hard reset to 0, decayed input and detached reset.
+class _SpikeFunction(torch.autograd.Function):
+    """Multi-step IF or (P)LIF with hard reset to 0 and detached reset.
 
-    ``H[t] = V[t-1] + k (X[t] - V[t-1])``, ``S[t] = H[t] >= v_th``, ``V[t] = H[t] (1 - S[t])``
-    with ``k = 1 / tau = sigmoid(w)`` (Fang et al., ICCV 2021, eq. 4-7); the gradient of the
-    step is that of ``atan(pi/2 alpha u) / pi`` (ibid., section 3.4).
+    ``H[t] = V[t-1] + k (X[t] - V[t-1])`` with ``k = 1 / tau = sigmoid(w)`` (Fang et al., ICCV
+    2021, arXiv 2007.05785), or ``H[t] = V[t-1] + X[t]`` without a leak (``w`` is None);
+    ``S[t] = H[t] >= v_th``, ``V[t] = H[t] (1 - S[t])``. The gradient of the step is that of
+    ``atan(pi/2 alpha u) / pi``, as there.
     """
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, w: Tensor, threshold: float) -> Tensor:
-        k = float(torch.sigmoid(w))
+    def forward(ctx: Any, x: Tensor, w: Tensor | None, threshold: float) -> Tensor:
+        k = 1.0 if w is None else float(torch.sigmoid(w))
+        kept_share = 1.0 if w is None else 1.0 - k
         # The membrane is kept negated: torch's threshold() then is the whole hard reset,
         # one pass over memory where a comparison and a product would be three.
         n = x * -k
@@ -35,10 +38,10 @@ class _PLIFFunction(torch.autograd.Function):
         for t in range(x.shape[0]):
             step = n[t]
             if v is not None:
-                step.add_(v, alpha=1.0 - k)
+                step.add_(v, alpha=kept_share)
             v = torch.threshold(step, -threshold, 0.0)
         ctx.save_for_backward(x, n, w)
-        ctx.k, ctx.threshold = k, threshold
+        ctx.k, ctx.kept_share, ctx.threshold = k, kept_share, threshold
         return (n <= -threshold).to(x.dtype)
 
     @staticmethod
@@ -51,9 +54,9 @@ class _PLIFFunction(torch.autograd.Function):
         grad_h = grads[0] / slope.square_().add_(rest)
         kept = (n > -threshold).to(n.dtype)
         for t in range(x.shape[0] - 2, -1, -1):
-            grad_h[t].addcmul_(grad_h[t + 1], kept[t], value=1.0 - k)
+            grad_h[t].addcmul_(grad_h[t + 1], kept[t], value=ctx.kept_share)
         grad_w = None
-        if ctx.needs_input_grad[1]:
+        if w is not None and ctx.needs_input_grad[1]:
             # dH[t]/dk = X[t] - V[t-1], and V = -n kept
             grad_k = torch.dot(grad_h.flatten(), x.flatten())
             grad_k = grad_k + torch.dot(grad_h[1:].flatten(), (n[:-1] * kept[:-1]).flatten())
@@ -61,8 +64,13 @@ class _PLIFFunction(torch.autograd.Function):
         return (grad_h.mul_(k) if ctx.needs_input_grad[0] else None), grad_w, None
 
 
+def _spikes(x: Tensor, w: Tensor | None, threshold: float) -> Tensor:
+    out: Tensor = _SpikeFunction.apply(x, w, threshold)  # type: ignore[no-untyped-call]
+    return out
+
+
 class SpikingNeurons(neuron.ParametricLIFNode):  # type: ignore[misc]
-    """A layer of spiking neurons; every call starts from a resting membrane.
+    """A layer of leaky spiking neurons; every call starts from a resting membrane.
 
     A membrane at rest without input stays below the threshold, so zero current on padding
     gives no spike there.
@@ -86,11 +94,46 @@ class SpikingNeurons(neuron.ParametricLIFNode):  # type: ignore[misc]
     def multi_step_forward(self, x_seq: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """``[L, B, D]`` input current -> ``[L, B, D]`` spikes in {0, 1}."""
         if x_seq.device.type == "cpu":
-            spikes: Tensor = _PLIFFunction.apply(  # type: ignore[no-untyped-call]
-                x_seq, self.w, self.v_threshold
-            )
-            return spikes
+            return _spikes(x_seq, self.w, self.v_threshold)
         self.reset()
-        spikes = super().multi_step_forward(x_seq)
+        spikes: Tensor = super().multi_step_forward(x_seq)
         self.reset()
         return spikes
+
+
+class IntegrateAndFire(neuron.IFNode):  # type: ignore[misc]
+    """A layer of spiking neurons without a leak; see :class:`SpikingNeurons`.
+
+    Args:
+        threshold: Firing threshold, above 0.
+    """
+
+    def __init__(self, threshold: float) -> None:
+        super().__init__(
+            v_threshold=float(threshold),
+            surrogate_function=surrogate.ATan(SURROGATE_ALPHA),
+            detach_reset=True,
+            step_mode="m",
+        )
+
+    def multi_step_forward(self, x_seq: Tensor, *args: Any, **kwargs: Any) -> Tensor:
+        """``[L, B, D]`` input current -> ``[L, B, D]`` spikes in {0, 1}."""
+        if x_seq.device.type == "cpu":
+            return _spikes(x_seq, None, self.v_threshold)
+        self.reset()
+        spikes: Tensor = super().multi_step_forward(x_seq)
+        self.reset()
+        return spikes
+
+
+def make_neurons(kind: str, tau: float, threshold: float) -> nn.Module:
+    """Make a layer of neurons: ``[L, B, D]`` current -> ``[L, B, D]``.
+
+    Args:
+        kind: ``if``, ``lif``, ``plif``, or ``relu`` for the twin without spikes and memory.
+        tau: Membrane time constant in steps; of lif and plif.
+        threshold: Firing threshold; of the spiking ones.
+    """
+    if kind == "relu":
+        return nn.ReLU()
+    return IntegrateAndFire(threshold) if kind == "if" else SpikingNeurons(kind, tau, threshold)

@@ -7,6 +7,8 @@ from typing import Literal
 import torch
 from torch import Tensor, nn
 
+from search_spaces.errors import NasError
+
 Direction = Literal["past", "both"]
 
 
@@ -14,17 +16,25 @@ class TemporalShift(nn.Module):
     """Shift a share of the channels by one frame; no parameter, no arithmetic.
 
     With ``f = floor(ratio * D)``: ``y[t, :f] = x[t-1, :f]``, and in both directions also
-    ``y[t, f:2f] = x[t+1, f:2f]``; the rest is copied, what comes from outside is zero.
+    ``y[t, f:2f] = x[t+1, f:2f]``; the rest is copied, what comes from outside is zero. With
+    several SNN steps a frame, a frame is that many steps.
 
     Source: TSM (Lin et al., ICCV 2019); as a replacement of convolution in PTS-SNN.
 
     Args:
         ratio: Share of the channels per direction, 0 to 0.5 (0 to 1 for ``past`` alone).
         direction: ``past`` is causal, ``both`` needs one frame of look-ahead.
+        steps: SNN steps of one frame.
     """
 
-    def __init__(self, ratio: float, direction: Direction) -> None:
+    def __init__(self, ratio: float, direction: Direction, steps: int = 1) -> None:
         super().__init__()
+        if not 0.0 <= ratio <= (1.0 if direction == "past" else 0.5):
+            raise NasError(
+                f"a shift of {ratio:g} of the channels in direction {direction!r}",
+                hint="0 to 0.5 of them per direction; to the past alone 0 to 1",
+            )
+        self.steps = steps
         self.ratio = ratio
         self.direction = direction
 
@@ -45,9 +55,11 @@ class TemporalShift(nn.Module):
         fold = self.fold(x.shape[-1])
         if fold == 0:
             return x
-        blank = torch.zeros_like(x[:1, :, :fold])
-        parts = [torch.cat((blank, x[:-1, :, :fold]))]
+        length = x.shape[0]
+        by = min(self.steps, length)
+        blank = x.new_zeros(by, x.shape[1], fold)
+        parts = [torch.cat((blank, x[: length - by, :, :fold]))]
         if self.direction == "both":
-            parts.append(torch.cat((x[1:, :, fold : 2 * fold], blank)))
+            parts.append(torch.cat((x[by:, :, fold : 2 * fold], blank)))
         parts.append(x[:, :, len(parts) * fold :])
         return torch.cat(parts, -1)

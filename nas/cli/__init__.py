@@ -17,10 +17,12 @@ COMMANDS = {
     "pareto": ("nas.cli.look", "Show the front of a run."),
     "show": ("nas.cli.look", "Show one architecture of a run, layer by layer."),
     "confirm": ("nas.cli.confirm", "Retrain a front on every outer fold."),
+    "baselines": ("nas.cli.baselines", "Measure simple models on the same folds."),
     "export": ("nas.cli.export", "Write one architecture as a folder."),
     "train": ("nas.cli.export", "Retrain an exported architecture on a corpus."),
     "space": ("nas.cli.space", "Check, sample and count search spaces."),
     "data": ("nas.cli.data", "List, fetch and check corpora."),
+    "bench": ("nas.cli.bench", "Latency and memory of the attention kinds."),
 }
 
 

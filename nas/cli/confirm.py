@@ -38,7 +38,7 @@ def confirm(run: Path, seeds: int, only: tuple[str, ...], out: Out) -> None:
     if only:
         knee = study.knee()
         members = [knee if h == "knee" and knee else study.find(h) for h in only]
-    ticker = _Ticker(out)
+    ticker = Ticker(out)
     try:
         result = run_confirm(study, members, seeds, say=out.say, step=ticker)
     except KeyboardInterrupt:
@@ -51,10 +51,10 @@ def confirm(run: Path, seeds: int, only: tuple[str, ...], out: Out) -> None:
             [
                 [
                     m["model"],
-                    *_cells(m["wa"]),
-                    *_cells(m["ua"]),
+                    *interval_cells(m["wa"]),
+                    *interval_cells(m["ua"]),
                     percent(m["ua_held_out"]),
-                    millijoules(m["energy"]["mean"]) if "energy" in m else "",
+                    millijoules(m["energy"]["mean"]),
                 ]
                 for m in result["models"]
             ],
@@ -68,18 +68,24 @@ def confirm(run: Path, seeds: int, only: tuple[str, ...], out: Out) -> None:
     out.result(result, human)
 
 
-def _cells(i: dict[str, float]) -> list[str]:
+def interval_cells(i: dict[str, float]) -> list[str]:
+    """Return mean, s.d. and interval of a share, for a table."""
     return [percent(i["mean"]), percent(i["sd"]), f"{percent(i['low'])} to {percent(i['high'])}"]
 
 
-class _Ticker:
-    """Says every 20 seconds, or on one line of a terminal, how far it is."""
+class Ticker:
+    """Says every 20 seconds, or on one line of a terminal, how far it is.
+
+    Args:
+        out: Where to speak.
+    """
 
     def __init__(self, out: Out) -> None:
         self._out = out
         self._began = self._said = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
+        """Tell that ``done`` of ``total`` trainings are made."""
         now = time.monotonic()
         terminal = sys.stderr.isatty() and self._out.mode != "quiet"
         if not terminal and done < total and now - self._said < 20:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,19 +13,14 @@ from scipy import stats
 from torch import nn
 
 from eval import confirmation
-from eval.baselines import (
-    BASELINES,
-    baseline_on_outer_fold,
-    baselines,
-    pooled_features,
-    predict_baseline,
-)
+from eval.baselines import SIMPLE, baselines
 from eval.batches import collate, shuffled
 from eval.evaluate import build, evaluate, train_fold
-from eval.folds import Fold, inner_folds, outer_folds
+from eval.folds import Fold, outer_folds
 from eval.recall import recall
 from eval.training import Recipe, predict, train
 from search_spaces.errors import NasError
+from search_spaces.named import NAMED
 
 from .synthetic import DIM, synthetic
 
@@ -182,28 +178,46 @@ def test_batches_hold_the_utterances_and_every_one_once_an_epoch(dataset):
     assert sorted(np.concatenate(batches)) == list(range(33))
 
 
-def test_baselines_beat_chance(dataset):
-    found = baselines(dataset, outer_folds(dataset))
-    assert set(found) == set(BASELINES)
-    assert all(b["ua"] > 2 / 3 and 0 <= b["wa"] <= 1 for b in found.values())
-    assert found["linear_probe"]["strength"] in (1e-3, 1e-2, 1e-1)
+def test_the_simple_baselines_are_ordinary_evaluations_that_beat_chance(dataset, folds):
+    recipe = replace(QUICK, epochs=30)
+    found = baselines(dataset, folds, seed=3, recipe=recipe, profile="45nm_fp32")
+    assert set(found) == set(SIMPLE)
+    for name, figures in found.items():
+        assert figures["ua"] > 2 / 3
+        again = evaluate(
+            NAMED[name].values, dataset, folds, family=NAMED[name].family, seed=3, recipe=recipe
+        )
+        assert again["confusion"] == figures["confusion"]
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_on_an_outer_fold_chooses_without_its_test_speakers(dataset, name):
-    fold, x = outer_folds(dataset)[0], pooled_features(dataset)
-    assert np.allclose(x[5], dataset.utterance(5).astype(np.float64).mean(0))
-    assert baseline_on_outer_fold(name, x, dataset, fold, seed=0)["ua"] > 2 / 3
-    assert not set(fold.held) & {i for f in inner_folds(dataset, fold.fit) for i in f.held}
+@pytest.mark.parametrize("name", NAMED)
+def test_every_named_architecture_can_be_evaluated(dataset, folds, name):
+    named = NAMED[name]
+    values = dict(named.values)
+    if "encoder.width" in values:
+        values["encoder.width"] = 16
+    figures = evaluate(
+        values, dataset, folds[:1], family=named.family, fidelity=0.25, recipe=QUICK
+    )
+    assert math.isfinite(figures["loss"])
+    assert figures["energy"] > 0
 
 
-@pytest.mark.parametrize("name", BASELINES)
-def test_a_baseline_never_sees_a_held_out_label(dataset, folds, name):
-    x, fold = pooled_features(dataset), folds[0]
+@pytest.mark.parametrize("name", SIMPLE)
+def test_a_training_never_sees_a_held_out_label(dataset, folds, name):
+    fold = folds[0]
     other = dataset.labels.copy()
     other[fold.held] = (other[fold.held] + 1) % 3
     a, b = (
-        predict_baseline(name, x, labels, fold, seed=0, strength=0.1)
+        train_fold(
+            NAMED[name].values,
+            replace(dataset, labels=labels),
+            fold,
+            family=NAMED[name].family,
+            fidelity=1.0,
+            seed=0,
+            recipe=QUICK,
+        ).predicted
         for labels in (dataset.labels, other)
     )
     assert a.tolist() == b.tolist()

@@ -9,7 +9,7 @@ import torch
 from search_spaces.errors import NasError
 from search_spaces.families import FAMILIES, get_family
 from search_spaces.schema import load_space, packaged_spaces, parse_space
-from search_spaces.yaml_source import parse_yaml
+from search_spaces.yaml_source import Source, parse_yaml
 
 HEAD = get_family("pts_snn")
 
@@ -106,8 +106,42 @@ def test_a_family_builds_with_every_default(name: str):
     ],
 )
 def test_the_head_builds_at_every_edge_of_a_slot(slot: str, value: Any):
-    network = HEAD.build({"encoder.width": 4, slot: value}, 5, 3)
+    """Together with what the slot has a meaning with; 64 heads need a channel pair each."""
+    values = {"encoder.width": 256 if slot == "attention.heads" else 8, slot: value}
+    needed = HEAD.only_when.get(slot)
+    while needed is not None:
+        parent, allowed = needed
+        values[parent] = values.get(parent, allowed[-1])
+        needed = HEAD.only_when.get(parent)
+    network = HEAD.build(values, 5, 3)
     assert network(torch.randn(2, 4, 5)).isfinite().all()
+
+
+@pytest.mark.parametrize("slot", HEAD.only_when)
+def test_a_parameter_without_what_it_needs_is_refused(slot: str):
+    parent, allowed = HEAD.only_when[slot]
+    other = next(v for v in HEAD.slots[parent].choices if v not in allowed)
+    values = {"calibration.kind": "dynamic", parent: other, slot: HEAD.slots[slot].default}
+    with pytest.raises(NasError, match=f"{slot} has no meaning"):
+        HEAD.build(values, 5, 3)
+
+
+def test_a_space_that_would_have_to_be_ignored_in_part_is_refused_where_it_says_so():
+    source = Source("s.yaml", {("parameters", "prompt.length"): 7})
+    space = load_space(
+        {
+            "name": "s",
+            "family": "pts_snn",
+            "parameters": {
+                "calibration.kind": {"choice": ["static", "dynamic"]},
+                "prompt.length": {"int": [1, 4]},
+            },
+            "objectives": {"ua": "maximize"},
+        }
+    )
+    with pytest.raises(NasError, match=r"s\.yaml:7:parameters\.prompt\.length") as error:
+        HEAD.check_space(space, source)
+    assert "when: {calibration.kind: [dynamic]}" in str(error.value)
 
 
 def test_a_parameter_left_out_takes_the_default_once_per_block():

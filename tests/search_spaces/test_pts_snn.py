@@ -217,10 +217,25 @@ def test_lengths_may_be_left_out_when_nothing_is_padded():
     assert torch.equal(network(x), network(x, torch.tensor([6, 6])))
 
 
-@pytest.mark.parametrize("name", ["pts_snn", "pts_snn_small"])
-def test_every_sampled_head_builds_trains_and_has_the_size_counted_by_hand(name: str):
+@pytest.mark.parametrize("name", ["pts_snn", "attention"])
+@given(seed=st.integers(0, 2**32 - 1))
+@settings(max_examples=100, deadline=None)
+def test_every_architecture_of_a_space_builds_and_trains(name: str, seed: int):
+    """200 draws over the two spaces, also of a batch with an utterance of one frame."""
+    space = load_space(name)
+    a = space.sample(np.random.default_rng(seed))
+    network = get_family(space.family).build(a, DIM, CLASSES).train()
+    network(torch.randn(3, 9, DIM), torch.tensor([9, 4, 1])).square().sum().backward()
+    trained = {n: p for n, p in network.named_parameters() if p.requires_grad}
+    for parameter, value in trained.items():
+        assert value.grad is not None, parameter
+        assert value.grad.isfinite().all(), parameter
+    assert sum(p.numel() for p in trained.values()) == count_parameters(network)
+
+
+def test_the_spine_has_the_size_counted_by_hand():
     """Layer norm 2D; a projection in*out + 2 out; two neuron layers a block, one at the end."""
-    space, rng = load_space(name), np.random.default_rng(0)
+    space, rng = load_space("pts_snn_small"), np.random.default_rng(0)
     family, x = get_family(space.family), torch.randn(3, 9, DIM)
     for _ in range(50):
         a = space.sample(rng)

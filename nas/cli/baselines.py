@@ -1,0 +1,84 @@
+"""``nas baselines``: simple models and named architectures on test speakers."""
+
+from __future__ import annotations
+
+import click
+
+from nas.cli.confirm import Ticker, interval_cells
+from nas.cli.output import Out, millijoules, with_output
+
+
+@click.command()
+@click.option("--data", help="Corpus name or folder with a manifest.csv.  [default: polish]")
+@click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
+@click.option("--only", multiple=True, metavar="NAME", help="These only; ablations by name too.")
+@click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
+@click.option("--layer", type=int, help="Hidden layer of the encoder.")
+@click.option("--frame-rate", type=float, help="Frames per second after pooling.")
+@with_output
+def baselines(
+    data: str | None,
+    seeds: int,
+    only: tuple[str, ...],
+    encoder: str | None,
+    layer: int | None,
+    frame_rate: float | None,
+    out: Out,
+) -> None:
+    """Measure what a spiking head must be compared with, on every outer fold.
+
+    Linear probe, mean-pool MLP, the ReLU twin of the re-derived reference, a vanilla LIF
+    network: ordinary named architectures, trained and measured like every other.
+
+    \b
+    Examples:
+      nas baselines --data polish --seeds 3
+      nas baselines --only reference --only no_shift
+    """  # noqa: D301
+    from nas.outer import Model, measure_outer, summarise
+    from search_spaces.errors import NasError, nearest
+    from search_spaces.named import BASELINES, NAMED
+
+    for name in only:
+        if name not in NAMED:
+            raise NasError(f"no named architecture {name!r}", hint=nearest(name, NAMED))
+    chosen = only or tuple(BASELINES)
+
+    import torch
+
+    from eval.energy.profile import DEFAULT_PROFILE
+    from eval.training import Recipe
+    from nas.corpus import load
+
+    torch.set_num_threads(1)
+    request = {"data": data, "encoder": encoder, "layer": layer, "frame_rate": frame_rate}
+    dataset = load(request, out.say)
+    rows = measure_outer(
+        dataset,
+        [Model(name, NAMED[name].family, NAMED[name].values) for name in chosen],
+        seeds,
+        recipe=Recipe(),
+        profile=DEFAULT_PROFILE,
+        record=None,
+        step=Ticker(out),
+    )
+    models = summarise(rows, None)
+
+    def human() -> None:
+        out.table(
+            ["model", "wa %", "s.d.", "95 % CI", "ua %", "s.d.", "95 % CI", "mJ", ""],
+            [
+                [
+                    m["model"],
+                    *interval_cells(m["wa"]),
+                    *interval_cells(m["ua"]),
+                    millijoules(m["energy"]["mean"]),
+                    NAMED[m["model"]].about,
+                ]
+                for m in models
+            ],
+        )
+        n = len({r["fold"] for r in rows})
+        out.line(f"{dataset.name}: {n} outer folds x {seeds} seeds; the CI is over the folds.")
+
+    out.result({"corpus": dataset.name, "seeds": seeds, "models": models, "rows": rows}, human)

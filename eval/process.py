@@ -5,11 +5,11 @@ from __future__ import annotations
 import ctypes
 import sys
 
-# glibc's names and numbers of its two thresholds, and the largest value of the second
+# glibc: numbers of its two thresholds, and the piece up to which memory comes from the heap
 _M_TRIM_THRESHOLD = -1
 _M_MMAP_THRESHOLD = -3
 _NEVER = 2**31 - 1
-_LARGEST_HEAP_PIECE = 32 * 2**20
+_LARGEST_HEAP_PIECE = 2**30
 
 
 def prepare_cpu() -> None:
@@ -40,4 +40,4 @@ def keep_freed_memory() -> bool:
     except (OSError, AttributeError):
         return False
     kept = mallopt(_M_TRIM_THRESHOLD, _NEVER) == 1
-    return mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_PIECE) == 1 and kept
+    return bool(mallopt(_M_MMAP_THRESHOLD, _LARGEST_HEAP_PIECE) == 1 and kept)

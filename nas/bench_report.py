@@ -90,8 +90,7 @@ def notes(document: Mapping[str, Any]) -> list[str]:
         return []
     return [
         "most of the processor time went to the system, which takes back memory between"
-        f" operations: {', '.join(found)}; to measure without, set MALLOC_TRIM_THRESHOLD_ and"
-        " MALLOC_MMAP_THRESHOLD_ to 8000000000 (glibc)"
+        f" operations: {', '.join(found)}"
     ]
 
 

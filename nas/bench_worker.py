@@ -55,9 +55,11 @@ def run(
     """
     import torch
 
+    from eval.process import keep_freed_memory
     from search_spaces.attention import AttentionSettings, build_attention
 
     backends = _listen()
+    keep_freed_memory()  # as every training of nas does
     torch.set_num_threads(threads)
     torch.manual_seed(0)  # this process has one job
     cuda = device == "cuda"

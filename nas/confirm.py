@@ -49,13 +49,12 @@ def confirm(
             "this run used its own evaluator, so there are no test speakers to confirm on",
             where=str(study.folder),
         )
-    import torch
-
     from eval.baselines import SIMPLE
     from eval.folds import outer_folds
+    from eval.process import prepare_cpu
     from eval.training import Recipe
 
-    torch.set_num_threads(1)
+    prepare_cpu()
     dataset = load(config, say)
     if dataset.digest != config["digest"]:
         raise NasError(

@@ -133,14 +133,13 @@ class CorpusEvaluator:
         inner: int | None = None,
         profile: str | None = None,
     ) -> None:
-        import torch
-
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
         from eval.folds import inner_folds, outer_folds
+        from eval.process import prepare_cpu
         from eval.training import Recipe
         from search_spaces.families import get_family
 
-        torch.set_num_threads(1)  # more threads than one cost time at these sizes
+        prepare_cpu()
         self.dataset = dataset
         self.family = get_family(space.family)
         self.family.check_space(space)

@@ -36,10 +36,9 @@ def retrain(
     Raises:
         NasError: Not an export of a family, or the corpus is not usable.
     """
-    import torch
-
     from eval.confirmation import REPORTED, interval, test_on_fold
     from eval.folds import outer_folds
+    from eval.process import prepare_cpu
     from eval.training import Recipe
 
     model = read_folder(exported)
@@ -50,7 +49,7 @@ def retrain(
         raise NasError(
             "the output folder exists already", where=str(folder), hint="choose another --out"
         )
-    torch.set_num_threads(1)
+    prepare_cpu()
     features = dict(model.config["features"])
     dataset = load({**features, "data": data or features.get("data")}, say)
     recipe = Recipe(**(model.config.get("recipe") or {}))

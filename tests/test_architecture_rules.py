@@ -13,7 +13,17 @@ import pytest
 ROOT = Path(__file__).parent.parent
 PACKAGES = ("nas", "eval", "search_spaces")
 FORBIDDEN = {"search_spaces": {"eval", "nas"}, "eval": {"nas"}, "nas": set()}
-HEAVY = ("torch", "ray", "optuna", "transformers", "spikingjelly", "sklearn", "scipy", "deap")
+HEAVY = (
+    "torch",
+    "plotly",
+    "ray",
+    "optuna",
+    "transformers",
+    "spikingjelly",
+    "sklearn",
+    "scipy",
+    "deap",
+)
 MODULES = sorted(p for name in PACKAGES for p in (ROOT / name).rglob("*.py"))
 
 

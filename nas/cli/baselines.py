@@ -44,13 +44,12 @@ def baselines(
             raise NasError(f"no named architecture {name!r}", hint=nearest(name, NAMED))
     chosen = only or tuple(BASELINES)
 
-    import torch
-
     from eval.energy.profile import DEFAULT_PROFILE
+    from eval.process import prepare_cpu
     from eval.training import Recipe
     from nas.corpus import load
 
-    torch.set_num_threads(1)
+    prepare_cpu()
     request = {"data": data, "encoder": encoder, "layer": layer, "frame_rate": frame_rate}
     dataset = load(request, out.say)
     rows = measure_outer(

@@ -179,17 +179,24 @@ class CorpusEvaluator:
         )
 
     def refuse(self, architecture: Mapping[str, Any]) -> str | None:
-        """Say why an architecture need not be trained: a constraint that building it shows."""
-        if self._limit is None:
-            return None
+        """Say why an architecture need not be trained.
+
+        It cannot be built (heads that do not divide the width), or building it shows that it
+        breaks the constraint on parameters.
+        """
         import torch
 
         from eval.evaluate import count_parameters
 
-        with torch.device("meta"):
-            network = self.family.build(architecture, self.dataset.dim, len(self.dataset.classes))
+        n_classes = len(self.dataset.classes)
+        try:
+            with torch.device("meta"):  # shapes without memory
+                network = self.family.build(architecture, self.dataset.dim, n_classes)
+        except NasError as error:
+            return error.what
         n = count_parameters(network)
-        return f"{n} parameters" if self._limit.violation(n) > 0 else None
+        broken = self._limit is not None and self._limit.violation(n) > 0
+        return f"{n} parameters" if broken else None
 
     def baselines(self, seed: int) -> dict[str, dict[str, Any]]:
         """Measure the linear probe and the mean-pool MLP on the same folds."""

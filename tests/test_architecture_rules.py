@@ -69,7 +69,11 @@ def test_import_nas_loads_nothing_heavy():
     assert loaded("import nas") == set()
 
 
-@pytest.mark.parametrize("command", [[], ["search"], ["pareto"], ["export"], ["train"]])
+COMMANDS = [[], ["search"], ["pareto"], ["export"], ["train"], ["confirm"], ["baselines"]]
+COMMANDS += [["bench", "attention"], ["space", "check"], ["data", "check"]]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
 def test_help_loads_nothing_heavy(command: list[str]):
     argv = ["nas", *command, "--help"]
     run = f"import runpy, sys\nsys.argv = {argv!r}\n"

@@ -83,6 +83,11 @@ class _Resumable:
 
 
 def _nothing(study: Any) -> str:
+    if not study.evaluations:
+        return (
+            "no architecture of the space can be built within its constraints;"
+            f" nas space sample shows some, {study.folder}/run.yaml has the space"
+        )
     failed = [e for e in study.evaluations if not e.ok]
     if failed and len(failed) == len(study.evaluations):
         return f"every evaluation failed; the last one:\n{failed[-1].error}"

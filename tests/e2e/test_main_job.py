@@ -165,6 +165,63 @@ def test_confirm_measures_every_outer_fold_and_goes_on_after_a_kill(finished: Pa
     assert (finished / "confirm.jsonl").read_text().splitlines(keepends=True) == rows
 
 
+def test_baselines_are_measured_on_every_outer_fold(corpus: Path) -> None:
+    only = ["--only", "linear_probe", "--only", "static_bias"]
+    document = run("baselines", "--data", corpus, "--seeds", 1, *only)
+    assert [m["model"] for m in document["models"]] == ["linear_probe", "static_bias"]
+    for m in document["models"]:
+        assert [r["fold"] for r in document["rows"] if r["model"] == m["model"]] == sorted(
+            SPEAKERS
+        )
+        assert m["energy"]["mean"] > 0
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", "baselines", "--only", "linear_prob"],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 2
+    assert "did you mean 'linear_probe'" in done.stderr
+
+
+def test_a_space_of_attention_kinds_trains_only_what_fits_its_bounds(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """Outside the parameter bounds nothing is trained and nothing charged."""
+    space = tmp_path / "small_attention.yaml"
+    space.write_text(
+        "name: small_attention\nfamily: pts_snn\nparameters:\n"
+        "  encoder.depth: {int: [1, 1]}\n  encoder.width: {int: [8, 24], step: 4}\n"
+        "  calibration.kind: {choice: [dynamic]}\n  prompt.length: {choice: [2]}\n"
+        "  attention.kind: {choice: [ssla, retnet, kda]}\n  attention.heads: {choice: [2]}\n"
+        "objectives: {ua: maximize, energy: minimize}\n"
+        "constraints: {parameters: {min: 2500, max: 4500}}\n"
+    )
+    run("search", "--space", space, "--data", corpus, "--budget", 3, "--out", tmp_path / "run")
+    done = nas.open_run(tmp_path / "run").evaluations
+    assert len(done) == 3
+    assert all(2500 <= e.metrics["parameters"] <= 4500 for e in done)
+
+
+def test_a_space_without_anything_to_train_says_so(corpus: Path, tmp_path: Path) -> None:
+    """Three heads never divide 8 or 16 channels: nothing is trained, nothing charged."""
+    space = tmp_path / "impossible.yaml"
+    space.write_text(
+        "name: impossible\nfamily: pts_snn\nparameters:\n"
+        "  encoder.width: {choice: [8, 16]}\n  calibration.kind: {choice: [dynamic]}\n"
+        "  attention.kind: {choice: [softmax]}\n  attention.heads: {choice: [3]}\n"
+        "objectives: {ua: maximize}\n"
+    )
+    given = ["--space", str(space), "--data", str(corpus), "--budget", "3"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", "search", *given, "--out", str(tmp_path / "run")],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "no architecture of the space can be built" in done.stderr
+    assert nas.open_run(tmp_path / "run").spent == 0
+
+
 def test_an_export_reproduces_its_figures_and_retrains(
     finished: Path, corpus: Path, tmp_path: Path
 ) -> None:

@@ -42,7 +42,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         baselines = json.loads((Path(folder) / "baselines.json").read_text())
-        confirmed = run("confirm", folder, "--seeds", "3") if options.confirm else None
+        confirmed = run("confirm", folder, "--seeds", "3") if options.confirm else {}
+        confirmed.pop("run", None)  # a scratch folder
     front = document["front"]
     best = max(front, key=lambda m: m["objectives"]["ua"])
     knee = next(m for m in front if m["knee"])

@@ -14,7 +14,9 @@ RESULTS = Path(__file__).parent / "results"
 
 def write(name: str, measured: dict[str, Any]) -> None:
     """Write ``results/<name>.json`` and say where."""
-    command = f"python benchmarks/{name}.py " + " ".join(sys.argv[1:])
+    # no path of a machine in the project: a file is named, its place is not
+    given = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]
+    command = f"python benchmarks/{name}.py " + " ".join(given)
     document = {"measured": measured, "environment": describe_environment(command.strip())}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"

@@ -54,6 +54,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="attention.json of an earlier run")
     options = parser.parse_args()
     document = json.loads(options.json.read_text()) if options.json else measured()
+    document["environment"].pop("command", None)  # it names a scratch folder
     points = {(p["kind"], p["frames"], p["phase"]): p for p in document["points"]}
     kinds = list(dict.fromkeys(p["kind"] for p in document["points"]))
     frames = sorted({p["frames"] for p in document["points"]})

@@ -14,8 +14,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import report
+
+from nas.bench import Point, growth
 
 DOCUMENT = Path(__file__).parents[1] / "docs" / "attention.md"
 PHASES = ("forward", "forward+backward")
@@ -37,18 +38,6 @@ def cell(point: dict[str, Any] | None) -> str:
     return f"{1e3 * point['latency']:.0f} / {point['memory'] / 1e6:.0f}"
 
 
-def slope(points: list[dict[str, Any]]) -> float | None:
-    """Return the least-squares exponent of latency over length, shortest lengths left out.
-
-    Below a thousand frames fixed costs count more than the length.
-    """
-    good = [p for p in points if p["status"] == "measured" and p["frames"] >= 1000]
-    if len(good) < 2:
-        return None
-    x = np.log([p["frames"] for p in good])
-    return float(np.polyfit(x, np.log([p["latency"] for p in good]), 1)[0])
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--json", type=Path, help="attention.json of an earlier run")
@@ -56,6 +45,9 @@ def main() -> None:
     document = json.loads(options.json.read_text()) if options.json else measured()
     document["environment"].pop("command", None)  # it names a scratch folder
     points = {(p["kind"], p["frames"], p["phase"]): p for p in document["points"]}
+    # the fit of today's code, also for an earlier measurement
+    document["growth"] = growth(Point(**p) for p in document["points"])
+    slopes = {g["kind"]: g for g in document["growth"]}
     kinds = list(dict.fromkeys(p["kind"] for p in document["points"]))
     frames = sorted({p["frames"] for p in document["points"]})
     lines: list[str] = []
@@ -65,8 +57,8 @@ def main() -> None:
         lines.append("|---" * (len(frames) + 2) + "|")
         for kind in kinds:
             cells = [cell(points.get((kind, n, phase))) for n in frames]
-            exponent = slope([p for (k, _, f), p in points.items() if (k, f) == (kind, phase)])
-            shown = f"{exponent:.2f}" if exponent is not None else ""
+            slope = slopes[kind][phase]
+            shown = f"{slope['exponent']:.2f}" if slope else ""
             lines.append(f"| {kind} | " + " | ".join(cells) + f" | {shown} |")
     print("\n".join(lines))
     begin, end = "<!-- table -->", "<!-- end -->"

@@ -10,6 +10,7 @@ import json
 import math
 import os
 import signal
+import statistics
 import subprocess
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -19,6 +20,7 @@ from typing import Any, Literal
 Phase = Literal["forward", "forward+backward"]
 Status = Literal["measured", "too slow", "out of memory", "failed", "skipped"]
 
+LONG_FRAMES = 1000
 PHASES: tuple[Phase, ...] = ("forward", "forward+backward")
 
 
@@ -144,12 +146,13 @@ def measure_point(kind: str, seconds: float, frames: int, phase: Phase, setting:
 def growth(points: Iterable[Point]) -> list[dict[str, Any]]:
     """Return how latency grows with length: the slope of its logarithm.
 
-    The exponent is ``log(t2 / t1) / log(n2 / n1)`` between the two longest lengths measured:
-    1 is linear, 2 quadratic.
+    A line is fitted by least squares to ``log t`` over ``log n``: 1 is linear, 2 quadratic.
+    Lengths under a thousand frames are left out where two longer ones are there: on short
+    inputs fixed costs count more than the length.
 
     Returns:
-        One row a kind: ``{"kind": ..., phase: {"exponent": ..., "frames": [n1, n2]}}``, null
-        for a phase with fewer than two lengths.
+        One row a kind: ``{"kind": ..., phase: {"exponent": ..., "frames": [n1, n2]}}`` with
+        the shortest and the longest length used, null for a phase with fewer than two.
     """
     times: dict[str, dict[str, dict[int, float]]] = {}
     for p in points:
@@ -173,8 +176,13 @@ def describe(point: Point) -> str:
 def _exponent(times: dict[int, float]) -> dict[str, Any] | None:
     if len(times) < 2:
         return None
-    (n1, t1), (n2, t2) = sorted(times.items())[-2:]
-    return {"exponent": math.log(t2 / t1) / math.log(n2 / n1), "frames": [n1, n2]}
+    lengths = sorted(times)
+    used = [n for n in lengths if n >= LONG_FRAMES]
+    used = used if len(used) > 1 else lengths[-2:]
+    fit = statistics.linear_regression(
+        [math.log(n) for n in used], [math.log(times[n]) for n in used]
+    )
+    return {"exponent": fit.slope, "frames": [used[0], used[-1]]}
 
 
 def _command(job: str) -> list[str]:

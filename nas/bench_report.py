@@ -17,8 +17,8 @@ VALUES = ("latency", "memory")
 METHOD = (
     "latency: median of the repeats after one pass of warm-up; memory: growth of the peak"
     " during a pass in a process of its own, without the module and its input;"
-    " forward: evaluation mode, no gradients; growth: exponent of latency over length between"
-    " the two longest lengths measured (1 is linear, 2 quadratic)"
+    " forward: evaluation mode, no gradients; growth: exponent of latency over length, fitted"
+    " over all lengths from 1000 frames (1 is linear, 2 quadratic)"
 )
 
 
@@ -45,16 +45,16 @@ def _cell(p: Mapping[str, Any] | None, value: str) -> str:
 
 
 def growth_rows(document: Mapping[str, Any]) -> tuple[Sequence[str], list[list[str]]]:
-    """Return the columns and one row a kind: its exponents and between which lengths."""
+    """Return the columns and one row a kind: its exponents, over which lengths."""
     columns, lines = ["kind"], []
     for phase in PHASES:
-        columns += [f"growth {phase}", "between frames"]
+        columns += [f"growth {phase}", "over frames"]
     for g in document["growth"]:
         row = [g["kind"]]
         for phase in PHASES:
             slope = g[phase]
             row += (
-                [f"{slope['exponent']:.2f}", "{} and {}".format(*slope["frames"])]
+                [f"{slope['exponent']:.2f}", "{} to {}".format(*slope["frames"])]
                 if slope
                 else ["-", "-"]
             )

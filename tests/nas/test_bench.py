@@ -178,11 +178,21 @@ def synthetic(power: float) -> list[Point]:
 
 
 @pytest.mark.parametrize(("power", "exponent"), [(0, 0.0), (1, 1.0), (2, 2.0)])
-def test_growth_is_the_slope_between_the_two_longest(power: float, exponent: float) -> None:
+def test_growth_of_short_lengths_is_the_slope_between_the_two_longest(
+    power: float, exponent: float
+) -> None:
     lost = Point("k", 16, 800, "forward", "out of memory")
     [row] = growth([lost, *synthetic(power)])
     assert row["forward"] == {"exponent": pytest.approx(exponent), "frames": [100, 400]}
     assert row["forward+backward"] is None
+
+
+def test_growth_is_fitted_over_all_lengths_from_a_thousand_frames() -> None:
+    """log t over log n at 1000, 2000, 4000: 0, 1, 3 doublings; the slope is 3 / 2."""
+    times = {500: 9.0, 1000: 1.0, 2000: 2.0, 4000: 8.0}
+    points = [Point("k", n / 50, n, "forward", "measured", t) for n, t in times.items()]
+    [row] = growth(points)
+    assert row["forward"] == {"exponent": pytest.approx(1.5), "frames": [1000, 4000]}
 
 
 def test_a_kind_over_the_limit_stops_alone(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -221,7 +231,7 @@ def test_the_table_says_where_a_kind_stopped(monkeypatch: pytest.MonkeyPatch) ->
     assert "gsa: forward too slow at 100 frames (because); longer lengths skipped" in done.stdout
     [fox] = [line.split() for line in done.stdout.splitlines() if re.match(r" fox +4 ", line)]
     assert fox == ["fox", "4", "200", "200.0", "200.0", "0.8", "0.8"]
-    assert re.search(r" fox +1\.00 +100 and 200 +1\.00 +100 and 200", done.stdout)
+    assert re.search(r" fox +1\.00 +100 to 200 +1\.00 +100 to 200", done.stdout)
     assert "back end: torch; memory by a gauge" in done.stdout
 
 

@@ -227,13 +227,14 @@ def _run(study: Study, evaluator: Any, observer: Observer | None) -> None:
     jobs = _jobs(study, searcher, refuse)
     executor = InlineExecutor(evaluator, study.space)
     try:
-        for evaluation in executor.map(jobs):
-            study.finish(evaluation)
-            if not evaluation.ok:
-                study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
-            study.prune_checkpoints()
-            if observer is not None:
-                observer.evaluated(study, evaluation)
+        with study.logging("search_spaces"):  # which attention back end runs, and why
+            for evaluation in executor.map(jobs):
+                study.finish(evaluation)
+                if not evaluation.ok:
+                    study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
+                study.prune_checkpoints()
+                if observer is not None:
+                    observer.evaluated(study, evaluation)
     except BaseException as stop:
         with suppress(OSError):
             study.log("stopped", reason=type(stop).__name__, spent=study.spent)

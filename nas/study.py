@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import logging
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -226,6 +228,20 @@ class Study:
         """Write the figures of :meth:`baselines`."""
         (self.folder / BASELINES).write_text(json.dumps(figures, indent=2), encoding="utf-8")
 
+    @contextmanager
+    def logging(self, name: str) -> Iterator[None]:
+        """Keep in ``log.jsonl`` what the logger ``name`` says meanwhile."""
+        handler = _IntoLog(self)
+        logger = logging.getLogger(name)
+        before = logger.level
+        logger.addHandler(handler)
+        logger.setLevel(logging.INFO)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            logger.setLevel(before)
+
     def checkpoint(self, architecture: Architecture) -> Path:
         """Return where the weights of an architecture are kept."""
         return checkpoint_path(self.folder, architecture)
@@ -248,3 +264,15 @@ class Study:
         finished = [t for t in trials if t.state.is_finished()]
         finished.sort(key=lambda t: (t.datetime_complete, t.number))
         self._done = [read_evaluation(t, self.space, self.folder) for t in finished]
+
+
+class _IntoLog(logging.Handler):
+    """Writes log records as events of a run."""
+
+    def __init__(self, study: Study) -> None:
+        super().__init__()
+        self._study = study
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Append one record."""
+        self._study.log("message", source=record.name, text=record.getMessage())

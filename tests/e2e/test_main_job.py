@@ -200,6 +200,11 @@ def test_a_space_of_attention_kinds_trains_only_what_fits_its_bounds(
     done = nas.open_run(tmp_path / "run").evaluations
     assert len(done) == 3
     assert all(2500 <= e.metrics["parameters"] <= 4500 for e in done)
+    # which back end an attention ran on is in the run's log, never silent
+    log = [json.loads(line) for line in (tmp_path / "run" / "log.jsonl").open()]
+    said = " ".join(event.get("text", "") for event in log)
+    for kind in {e.architecture["attention.kind"] for e in done} & {"retnet", "kda"}:
+        assert f"attention {kind} runs on torch: tensors are on cpu" in said
 
 
 def test_a_space_without_anything_to_train_says_so(corpus: Path, tmp_path: Path) -> None:

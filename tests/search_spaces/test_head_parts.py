@@ -154,7 +154,7 @@ def test_lateral_inhibition_is_the_documented_circuit() -> None:
     drive = torch.randn(3, 8, dtype=torch.double)
     out = layer(drive, x)
     for n in range(3):
-        r = [max(0.0, float(v)) for v in layer.to_inhibitory(x[n])]
+        r = [max(0.0, float(v)) for v in layer.to_inhibitory(x[n]).detach()]
         for i in range(8):
             subtracted = sum(abs(float(layer.subtract[i, j])) * r[j] for j in range(2))
             divisor = 0.1 + sum(abs(float(layer.divide[i, j])) * r[j] for j in range(2))

@@ -22,8 +22,8 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
 
     Args:
         space: Names the family that is trained.
-        request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``test_fold``; None each
-            for the default.
+        request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``test_fold``,
+            ``validation_folds``; None each for the default.
         say: Takes lines about slow steps.
 
     Raises:
@@ -38,7 +38,13 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         data = str(Path(data).resolve())  # a run may be resumed from another folder
     asked = {"data": data, **{k: request.get(k) for k in ("encoder", "layer", "frame_rate")}}
     dataset = load(asked, say)
-    return CorpusEvaluator(dataset, space, asked, test_fold=request.get("test_fold") or 0)
+    return CorpusEvaluator(
+        dataset,
+        space,
+        asked,
+        test_fold=request.get("test_fold") or 0,
+        inner=request.get("validation_folds"),
+    )
 
 
 def load(request: Mapping[str, Any], say: Say) -> Dataset:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
-from datetime import date
-from itertools import count
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -15,6 +13,7 @@ from nas.evaluation import Evaluation, Job, plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.inline import InlineExecutor
 from nas.run_config import RunConfig, describe_environment
+from nas.runs import default_folder, refuse_existing
 from nas.searchers import DEFAULT_SEARCHER, Searcher, make_searcher
 from nas.study import Study
 from search_spaces.architecture import Architecture
@@ -55,6 +54,7 @@ def search(
     layer: int | None = None,
     frame_rate: float | None = None,
     test_fold: int | None = None,
+    validation_folds: int | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
     command: str | None = None,
@@ -77,6 +77,7 @@ def search(
         layer: Hidden layer of the encoder.
         frame_rate: Frames per second after pooling.
         test_fold: Which outer fold the search never sees (default 0).
+        validation_folds: Train each candidate on this many folds only (default: every one).
         observer: Told about progress.
         say: Takes one line about slow preparations.
         command: For the record; by default the process's own command line.
@@ -95,6 +96,7 @@ def search(
         "layer": layer,
         "frame_rate": frame_rate,
         "test_fold": test_fold,
+        "validation_folds": validation_folds,
     }
     if budget is not None and (isinstance(budget, bool) or budget != int(budget) or budget < 1):
         raise NasError(
@@ -114,7 +116,7 @@ def search(
         name, size = searcher or DEFAULT_SEARCHER, int(budget) if budget is not None else 200
         make_searcher(name, loaded, size)  # an unknown name should fail before data is fetched
         folder = Path(out) if out is not None else default_folder(loaded.name)
-        _refuse_existing(folder)
+        refuse_existing(folder)
         chosen = _evaluator(evaluator, loaded, corpus, say)
         config = RunConfig(
             space=loaded,
@@ -131,24 +133,6 @@ def search(
     finally:
         study.close()
     return study
-
-
-def default_folder(space: str) -> Path:
-    """Return the first free ``runs/<space>-<date>-<n>`` (or under ``NAS_RUNS``)."""
-    from nas.runs import runs_folder
-
-    day = date.today().isoformat()
-    folders = (runs_folder() / f"{space}-{day}-{n}" for n in count(1))
-    return next(f for f in folders if not f.exists())
-
-
-def _refuse_existing(folder: Path) -> None:
-    if folder.exists():
-        raise NasError(
-            "the output folder exists already",
-            where=str(folder),
-            hint=f"choose another --out, or go on with it: nas search --resume {folder}",
-        )
 
 
 def _resume(

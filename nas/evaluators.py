@@ -153,6 +153,7 @@ class CorpusEvaluator:
             )
         self.test_fold = test_fold
         self.outer = outer[test_fold]
+        self.inner = inner
         self.folds = inner_folds(dataset, self.outer.fit, inner)
         self._limit = next((c for c in space.constraints if c.quantity == "parameters"), None)
 
@@ -217,6 +218,7 @@ class CorpusEvaluator:
             "family": self.family.name,
             "test_fold": self.test_fold,
             "test": self.outer.name,
+            "validation_folds": self.inner,
             "validation": [f.name for f in self.folds],
             "recipe": self.recipe.as_dict(),
             "profile": self.profile,

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import date
+from itertools import count
 from pathlib import Path
 
 from nas.run_config import FILE
+from search_spaces.errors import NasError
 
 
 def runs_folder() -> Path:
@@ -17,3 +20,24 @@ def list_runs(folder: Path | None = None) -> list[Path]:
     """Return the folders of all runs, by name."""
     root = folder or runs_folder()
     return sorted(p.parent for p in root.glob(f"*/{FILE}") if not p.parent.name.startswith("."))
+
+
+def default_folder(space: str) -> Path:
+    """Return the first free ``<space>-<date>-<n>`` under :func:`runs_folder`."""
+    day = date.today().isoformat()
+    folders = (runs_folder() / f"{space}-{day}-{n}" for n in count(1))
+    return next(f for f in folders if not f.exists())
+
+
+def refuse_existing(folder: Path) -> None:
+    """Refuse to write a run where something lies already.
+
+    Raises:
+        NasError: The folder exists.
+    """
+    if folder.exists():
+        raise NasError(
+            "the output folder exists already",
+            where=str(folder),
+            hint=f"choose another --out, or go on with it: nas search --resume {folder}",
+        )

@@ -25,6 +25,7 @@ from nas.record import (
     repair_tail,
 )
 from nas.run_config import RunConfig
+from nas.runs import refuse_existing
 from nas.trials import checkpoint_path, new_trial, read_evaluation, read_job
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
@@ -65,12 +66,7 @@ class Study:
         """
         import optuna
 
-        if folder.exists():
-            raise NasError(
-                "the output folder exists already",
-                where=str(folder),
-                hint=f"choose another --out, or go on with it: nas search --resume {folder}",
-            )
+        refuse_existing(folder)
         folder.parent.mkdir(parents=True, exist_ok=True)
         making = folder.with_name(f".{folder.name}.making")
         making.mkdir(exist_ok=True)

@@ -30,6 +30,11 @@ Examples:
 @click.option("--layer", type=int, help="Hidden layer of the encoder.")
 @click.option("--frame-rate", type=float, help="Frames per second after pooling.")
 @click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
+@click.option(
+    "--validation-folds",
+    type=click.IntRange(1),
+    help="Train each candidate on this many folds only.  [default: all]",
+)
 @with_output
 def search(out_folder: str | None, out: Out, **options: Any) -> None:
     """Search a space and record a Pareto front.

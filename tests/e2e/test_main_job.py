@@ -136,6 +136,15 @@ def test_real_training_interrupted_and_resumed_equals_the_unbroken_run(
     assert figures(nas.search(resume=tmp_path / "broken")) == figures(whole)
 
 
+def test_fewer_validation_folds_train_less_and_are_kept_on_resume(
+    corpus: Path, tmp_path: Path
+) -> None:
+    options: dict[str, Any] = {"space": "pts_snn_small", "data": corpus, "validation_folds": 1}
+    nas.search(**options, budget=1, out=tmp_path / "run")
+    study = nas.search(resume=tmp_path / "run", budget=2)
+    assert [[f["held"] for f in e.metrics["folds"]] for e in study.evaluations] == [["bob"]] * 2
+
+
 def test_resuming_on_a_changed_corpus_is_refused(corpus: Path, tmp_path: Path) -> None:
     import shutil
 

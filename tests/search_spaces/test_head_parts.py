@@ -150,6 +150,7 @@ def test_lateral_inhibition_is_the_documented_circuit() -> None:
     with torch.no_grad():
         layer.subtract.copy_(torch.randn(8, 2))
         layer.divide.copy_(torch.randn(8, 2))
+    layer.requires_grad_(False)
     x = torch.randn(3, 5, dtype=torch.double)
     drive = torch.randn(3, 8, dtype=torch.double)
     out = layer(drive, x)

@@ -30,14 +30,18 @@ def landscape(a: dict[str, Any], fidelity: float, seed: int) -> dict[str, float]
     depth, width, pooling = a["encoder.depth"], a["encoder.width"], a["input.pooling"]
     size = (1 - math.exp(-0.7 * depth)) * (1 - math.exp(-width * a["encoder.expansion"] / 90))
     shift = sum((s - 0.125) ** 2 for s in a["encoder.shift"]) / depth
-    tau = math.log(a["neuron.tau"] / 2.5) ** 2
+    time_constant = a.get("neuron.tau", 8.0)  # no leak is like a long one
+    tau = math.log(time_constant / 2.5) ** 2
     ua = 0.34 + 0.4 * size - 4 * shift - 0.03 * tau - 0.02 * (pooling - 1)
     ua += 0.02 * (a["neuron.type"] == "plif") + 0.01 * (a["encoder.direction"] == "both")
+    ua += {"none": 0.0, "static": 0.01, "dynamic": 0.03}[a["calibration.kind"]]
     ua -= 0.02 * abs(a["neuron.threshold"] - 0.75) + 0.01 * abs(math.log2(a["input.saturation"]))
     ua += 0.006 * float(np.random.default_rng(seed).normal())
-    rate = 0.12 / (a["neuron.threshold"] + 0.5) * (1 + 0.1 * math.log(a["neuron.tau"]))
+    rate = 0.12 / (a["neuron.threshold"] + 0.5) * (1 + 0.1 * math.log(time_constant))
     hidden = width * a["encoder.expansion"]
+    calibrated = {"none": 0.0, "static": 1.0, "dynamic": 5.0}[a["calibration.kind"]]
     operations = 384 * width * 4.6 + depth * 2 * width * hidden * rate * 0.9
+    operations += calibrated * width * width * rate * 0.9
     return {"wa": ua, "ua": ua, "energy": operations * 12 / pooling * 1e-12, "parameters": 1}
 
 

@@ -234,7 +234,6 @@ def _assemble(
         frame_rate=rate,
         source={
             "corpus": corpus.name,
-            "root": str(corpus.root),
             "kind": corpus.kind,
             "licence": corpus.licence,
             "notes": list(corpus.notes),

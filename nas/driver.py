@@ -176,6 +176,13 @@ def _resume(
             hint="resume with the same settings (or none), or start a new run with --out",
         )
     study = Study.open(folder, write=True)
+    if budget is not None and budget < study.spent:
+        study.close()
+        raise NasError(
+            f"{study.spent:g} units are spent already, more than a budget of {budget}",
+            where=str(folder),
+            hint="leave --budget out, or give a higher one",
+        )
     if budget is not None and int(budget) != study.config.budget:
         study.set_budget(int(budget))
     return study, chosen

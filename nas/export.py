@@ -12,6 +12,7 @@ from typing import Any
 import yaml
 
 import nas
+from eval.energy.profile import load_profile
 from nas.confirm import FILE as CONFIRM
 from nas.evaluation import Evaluation
 from nas.outer import read_rows
@@ -221,8 +222,12 @@ def _card(
     lines += [
         "",
         "`wa`, `ua`, `macro_f1` are shares of one, `energy` is joules per sample of the head",
-        "alone, `latency` seconds. The energy profile says what it leaves out.",
+        "alone, `latency` seconds.",
     ]
+    if config.get("profile"):
+        profile = load_profile(config["profile"])
+        lines += ["", f"Energy prices: {profile.source}. Left out:", ""]
+        lines += [f"- {what}" for what in profile.excludes]
     if metrics.get("confirmed"):
         lines += ["", "Test figures per fold and seed are in `metrics.json`, `confirmed`."]
     lines += ["", "## Files", ""]

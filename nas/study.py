@@ -222,7 +222,9 @@ class Study:
 
     def keep_baselines(self, figures: dict[str, dict[str, Any]]) -> None:
         """Write the figures of :meth:`baselines`."""
-        (self.folder / BASELINES).write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        temporary = self.folder / f".{BASELINES}.partial"
+        temporary.write_text(json.dumps(figures, indent=2), encoding="utf-8")
+        temporary.replace(self.folder / BASELINES)  # whole or not at all, whenever it is killed
 
     @contextmanager
     def logging(self, name: str) -> Iterator[None]:

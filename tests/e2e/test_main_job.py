@@ -159,6 +159,14 @@ def test_resuming_on_a_changed_corpus_is_refused(corpus: Path, tmp_path: Path) -
         nas.search(resume=tmp_path / "run", data=corpus, budget=2)
 
 
+def test_a_run_resumes_with_another_cache(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nas.search(space="pts_snn_small", data=corpus, budget=1, out=tmp_path / "run")
+    monkeypatch.setenv("NAS_CACHE", str(tmp_path / "elsewhere"))
+    assert nas.search(resume=tmp_path / "run", budget=2).spent == 2
+
+
 def test_confirm_measures_every_outer_fold_and_goes_on_after_a_kill(finished: Path) -> None:
     first = run("confirm", finished, "--seeds", 2, "--only", "knee")
     assert first["folds"] == sorted(SPEAKERS)
@@ -263,6 +271,7 @@ def test_an_export_reproduces_its_figures_and_retrains(
     assert count_parameters(network) == metrics["parameters"]
     card = (best / "README.md").read_text()
     assert config["hash"] in card
+    assert "memory and data movement" in card  # what the energy leaves out
     assert "nas search" in card
 
     retrained = run("train", best, "--data", corpus, "--out", tmp_path / "mine")

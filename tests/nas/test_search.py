@@ -108,6 +108,13 @@ def test_a_run_can_be_prolonged_and_keeps_what_it_had(tmp_path: Path) -> None:
     assert nas.open_run(tmp_path / "run").config.budget == 30
 
 
+def test_a_budget_below_what_is_spent_is_refused_and_nothing_changes(tmp_path: Path) -> None:
+    nas.search(space=DOCUMENT, evaluator=measure, budget=5, out=tmp_path / "run")
+    with pytest.raises(NasError, match="5 units are spent already"):
+        nas.search(resume=tmp_path / "run", evaluator=measure, budget=4)
+    assert nas.open_run(tmp_path / "run").config.budget == 5
+
+
 def test_a_finished_run_resumed_does_nothing(tmp_path: Path) -> None:
     first = nas.search(space=DOCUMENT, evaluator=measure, budget=12, out=tmp_path / "run")
     assert rows(nas.search(resume=tmp_path / "run", evaluator=measure)) == rows(first)

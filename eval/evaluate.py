@@ -100,7 +100,7 @@ def train_fold(
 ) -> Trained:
     """Train on one fold and predict what it holds out."""
     rng = np.random.default_rng(derived_seed(seed, fold.name))
-    network = build(architecture, family, dataset.dim, len(dataset.classes), rng)
+    network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
     train(network, dataset, fold.fit, recipe, fidelity=fidelity, rng=rng)
     with OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
@@ -156,7 +156,7 @@ def _latency(network: nn.Module, dataset: Dataset, held: Indices) -> float:
 def build(
     architecture: Mapping[str, Any],
     family: str,
-    input_dim: int,
+    shape: int | tuple[int, ...],
     n_classes: int,
     rng: np.random.Generator,
 ) -> nn.Module:
@@ -166,7 +166,7 @@ def build(
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(int(rng.integers(2**31)))
-        return get_family(family).build(architecture, input_dim, n_classes)
+        return get_family(family).build(architecture, shape, n_classes)
 
 
 def count_parameters(network: nn.Module) -> int:

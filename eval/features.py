@@ -50,6 +50,8 @@ class Dataset:
         encoder_macs: ``[N]`` multiply-accumulates of the frozen encoder for each utterance;
             None when the corpus brought its features along.
         digest: SHA-256 of all that determines a result: frames, labels, groups.
+        clip: ``(L, C, H, W)`` of every utterance, where they are clips of event frames; then
+            ``D = C * H * W``.
     """
 
     name: str
@@ -65,6 +67,7 @@ class Dataset:
     source: dict[str, Any]
     encoder_macs: npt.NDArray[np.int64] | None
     digest: str
+    clip: tuple[int, int, int, int] | None = None
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -73,6 +76,11 @@ class Dataset:
     def dim(self) -> int:
         """Dimensions of a frame."""
         return int(self.frames.shape[1])
+
+    @property
+    def shape(self) -> int | tuple[int, ...]:
+        """What a network family is built for: ``D``, or ``(L, C, H, W)`` of a clip."""
+        return self.dim if self.clip is None else self.clip
 
     def utterance(self, i: int) -> npt.NDArray[np.floating[Any]]:
         """Return ``[L, D]``, the frames of one utterance, as a view of the file."""

@@ -192,7 +192,7 @@ class CorpusEvaluator:
         n_classes = len(self.dataset.classes)
         try:
             with torch.device("meta"):  # shapes without memory
-                network = self.family.build(architecture, self.dataset.dim, n_classes)
+                network = self.family.build(architecture, self.dataset.shape, n_classes)
         except NasError as error:
             return error.what
         n = count_parameters(network)

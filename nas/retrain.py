@@ -96,7 +96,7 @@ def _keep(
     from eval.training import train
 
     rng = np.random.default_rng(0)
-    network = build(architecture, config["family"], dataset.dim, len(dataset.classes), rng)
+    network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
     train(network, dataset, np.arange(len(dataset)), recipe, fidelity=1.0, rng=rng)
     written = {k: v for k, v in config.items() if k not in ("format", "values", "environment")}
     written |= {

@@ -6,7 +6,7 @@ import importlib
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
@@ -69,11 +69,14 @@ class Family:
     Args:
         name: Its word in a space file.
         builder: ``module:function``; called as ``function(values, input_dim, n_classes)``
-            with every slot filled, it returns a torch module.
+            with every slot filled, it returns a torch module. ``input_dim`` is the width of a
+            frame, or for event frames the shape ``(L, C, H, W)`` of a clip.
         slots: The parameters it understands.
         metrics: The metrics its evaluation gives; objectives and constraints name them.
         only_when: Parameter to the (parameter, values) it has a meaning with; given without
             one of them, it is refused.
+        input: What it reads: ``features`` ``[B, L, D]`` of any kind, event frames flattened
+            among them, or only ``event frames``, whose shape it needs to know.
     """
 
     name: str
@@ -81,18 +84,32 @@ class Family:
     slots: Mapping[str, Slot]
     metrics: tuple[str, ...] = field(default=())
     only_when: Mapping[str, tuple[str, tuple[Any, ...]]] = field(default_factory=dict)
+    input: Literal["features", "event frames"] = "features"
 
-    def build(self, values: Mapping[str, Any], input_dim: int, n_classes: int) -> nn.Module:
+    def build(
+        self, values: Mapping[str, Any], shape: int | tuple[int, ...], n_classes: int
+    ) -> nn.Module:
         """Build the network of an architecture.
 
         Args:
             values: The architecture; parameters left out take the family's defaults.
-            input_dim: Width of the input features.
+            shape: Width ``D`` of the input features, or ``(L, C, H, W)`` of a clip of event
+                frames.
             n_classes: Number of classes.
+
+        Raises:
+            NasError: The values or the shape are not for this family.
         """
-        network: nn.Module = load_attribute(self.builder)(
-            self.filled(values), input_dim, n_classes
-        )
+        clip = isinstance(shape, tuple)
+        if self.input == "event frames" and not clip:
+            raise NasError(
+                f"family {self.name!r} reads event frames, not frame features",
+                hint="give --data synthetic_eyes, see:FOLDER or a manifest of event files",
+            )
+        read = shape
+        if isinstance(shape, tuple) and self.input == "features":
+            read = math.prod(shape[1:])
+        network: nn.Module = load_attribute(self.builder)(self.filled(values), read, n_classes)
         return network
 
     def filled(self, values: Mapping[str, Any]) -> dict[str, Any]:

@@ -33,7 +33,7 @@ def test_the_reference_has_1_19_m_parameters_part_by_part() -> None:
     the input, 512 + 256 in each of two blocks, 256 before the calibrated neurons. The
     normalisation subtracts it again, so ours leaves it out.
     """
-    head = get_family("pts_snn").build(REFERENCE, input_dim=768, n_classes=4)
+    head = get_family("pts_snn").build(REFERENCE, shape=768, n_classes=4)
     parts = {
         "saturate": 1_536,
         "project": 197_120,

@@ -12,12 +12,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from eval.energy.operations import OperationCounter, totals
+from eval.energy.operations import OperationCounter
 from eval.energy.profile import DEFAULT_PROFILE, load_profile
+from eval.energy.table import mean_table, totals
 from eval.folds import Fold, Indices
+from eval.mapping import train_network
 from eval.recall import recall
 from eval.seeds import derived_seed
-from eval.training import Recipe, predict, train
+from eval.training import Recipe, predict
+from eval.weights import save_weights
 from search_spaces.families import get_family
 
 if TYPE_CHECKING:
@@ -29,6 +32,7 @@ class Trained:
     """A network trained on one fold, and what it predicts on the utterances held out."""
 
     network: nn.Module
+    parameters: int
     fold: Fold
     predicted: np.ndarray[Any, np.dtype[np.int64]]
     loss: float
@@ -63,7 +67,8 @@ def evaluate(
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
         ``energy`` of the head and ``energy_with_encoder`` [J per sample], ``energy_profile``;
-        ``macs``, ``acs``, ``spikes`` per sample; ``spike_rate``; ``parameters`` (trainable);
+        ``macs``, ``acs``, ``compares``, ``spikes`` per sample; ``spike_rate``; ``parameters``
+        (trainable, before normalisations fold); ``latency_steps`` of a spiking network;
         ``latency`` [s], the time from a frame's arrival to its output (for a network that
         reads the whole utterance first, the mean length of an utterance); ``confusion``
         (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``.
@@ -101,12 +106,14 @@ def train_fold(
     """Train on one fold and predict what it holds out."""
     rng = np.random.default_rng(derived_seed(seed, fold.name))
     network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
-    train(network, dataset, fold.fit, recipe, fidelity=fidelity, rng=rng)
+    parameters = count_parameters(network)
+    train_network(network, dataset, fold.fit, recipe, fidelity=fidelity, rng=rng)
     with OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
     true = torch.from_numpy(dataset.labels[fold.held])
     return Trained(
         network=network,
+        parameters=parameters,
         fold=fold,
         predicted=logits.argmax(1).numpy(),
         loss=float(nn.functional.cross_entropy(logits, true)),
@@ -121,7 +128,7 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
     pooled = recall(dataset.labels[held], np.concatenate([t.predicted for t in done]), n_classes)
     price = load_profile(profile)
     sizes = [len(t.fold.held) for t in done]
-    layers = _mean_table([t.operations for t in done], sizes)
+    layers = mean_table([t.operations for t in done], sizes)
     sums = totals(layers, price)
     network = done[0].network
     result: dict[str, Any] = {
@@ -133,15 +140,18 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
         ),
         **sums,
         "energy_profile": price.name,
-        "parameters": count_parameters(network),
+        "parameters": done[0].parameters,
         "latency": _latency(network, dataset, held),
         "classes": list(dataset.classes),
         "confusion": pooled.confusion.tolist(),
         "folds": [_fold_row(t, dataset, n_classes) for t in done],
         "layers": layers,
     }
+    steps = getattr(network, "latency_steps", None)
+    if steps is not None:
+        result["latency_steps"] = steps
     if dataset.encoder_macs is not None:
-        encoder = price.energy(float(dataset.encoder_macs[held].mean()), 0.0)
+        encoder = price.energy(float(dataset.encoder_macs[held].mean()), 0.0, 0.0)
         result["energy_with_encoder"] = result["energy"] + encoder
     return result
 
@@ -174,30 +184,6 @@ def count_parameters(network: nn.Module) -> int:
     return sum(p.numel() for p in network.parameters() if p.requires_grad)
 
 
-def save_weights(network: nn.Module, path: Path) -> None:
-    """Write weights as safetensors; the file appears whole or not at all."""
-    from safetensors.torch import save_file
-
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    save_file({k: v.contiguous() for k, v in network.state_dict().items()}, temporary)
-    temporary.replace(path)
-
-
 def _fold_row(t: Trained, dataset: Dataset, n_classes: int) -> dict[str, Any]:
     r = recall(dataset.labels[t.fold.held], t.predicted, n_classes)
     return {"held": t.fold.name, "utterances": len(t.fold.held), "wa": r.wa, "ua": r.ua}
-
-
-def _mean_table(
-    tables: Sequence[list[dict[str, Any]]], weights: Sequence[int]
-) -> list[dict[str, Any]]:
-    """Average per-sample tables of the same network over folds."""
-    rows = []
-    for same in zip(*tables, strict=True):
-        row = dict(same[0])
-        for key in ("macs", "acs", "spikes", "neuron_steps"):
-            row[key] = float(np.average([r[key] for r in same], weights=weights))
-        row["rate"] = row["spikes"] / row["neuron_steps"] if row["neuron_steps"] else None
-        rows.append(row)
-    return rows

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas.corpus import load
-from nas.export import read_folder, write_folder
+from nas.corpus import corpus_for, load
+from nas.export import Exported, read_folder, write_folder
 from search_spaces.errors import NasError
 
 
@@ -50,8 +50,8 @@ def retrain(
             "the output folder exists already", where=str(folder), hint="choose another --out"
         )
     prepare_cpu()
-    features = dict(model.config["features"])
-    dataset = load({**features, "data": data or features.get("data")}, say)
+    features = _request(model, family, data)
+    dataset = load(features, say)
     recipe = Recipe(**(model.config.get("recipe") or {}))
     profile = model.config.get("profile") or "45nm_fp32"
     rows = []
@@ -78,8 +78,24 @@ def retrain(
         **{metric: vars(interval(rows, metric)) for metric in REPORTED},
     }
     if folder is not None:
-        _keep(model.architecture, model.config, dataset, recipe, result, folder)
+        config = {**model.config, "features": features}
+        _keep(model.architecture, config, dataset, recipe, result, folder)
     return result
+
+
+def _request(model: Exported, family: str, data: str | None) -> dict[str, Any]:
+    """Ask for the corpus the way the search did, as far as that applies to another one."""
+    from eval.corpora import corpus_kind, resolved
+    from search_spaces.families import get_family
+
+    features = dict(model.config["features"])
+    if data is not None:
+        searched = (model.config.get("source") or {}).get("kind")
+        if corpus_kind(data) != searched:
+            features = {}  # an encoder says nothing about events, nor a sampling about speech
+        features["data"] = resolved(data)
+    features["data"] = corpus_for(get_family(family), features.get("data"))
+    return features
 
 
 def _keep(
@@ -92,16 +108,16 @@ def _keep(
 ) -> None:
     import numpy as np
 
-    from eval.evaluate import build, save_weights
-    from eval.training import train
+    from eval.evaluate import build
+    from eval.mapping import train_network
+    from eval.weights import save_weights
 
     rng = np.random.default_rng(0)
     network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
-    train(network, dataset, np.arange(len(dataset)), recipe, fidelity=1.0, rng=rng)
+    train_network(network, dataset, np.arange(len(dataset)), recipe, fidelity=1.0, rng=rng)
     written = {k: v for k, v in config.items() if k not in ("format", "values", "environment")}
     written |= {
         "classes": list(dataset.classes),
-        "features": {**config["features"], "data": dataset.name},
         "source": dataset.source,
         "weights": f"trained on all {len(dataset)} utterances of {dataset.name}",
     }

@@ -18,10 +18,12 @@ _HEAD_METRICS = (
     "energy_with_encoder",
     "parameters",
     "latency",
+    "latency_steps",
     "spike_rate",
     "spikes",
     "macs",
     "acs",
+    "compares",
 )
 
 ATTENTION_KINDS = (
@@ -38,6 +40,20 @@ ATTENTION_KINDS = (
 
 _DYNAMIC = ("calibration.kind", ("dynamic",))
 
+_CLOCKED = ("neuron.type", ("plif", "lif", "if"))
+_TTFS = ("neuron.type", ("ttfs",))
+
+# What both families of time-to-first-spike networks can be built with.
+_TTFS_SLOTS = {
+    "ttfs.steps": Slot(16, low=2, high=1024, whole=True, about="clock steps of a spike window"),
+    "ttfs.margin": Slot(
+        0.1, low=-0.9, high=10, about="window over the largest activation seen in training, less 1"
+    ),
+    "ttfs.finetune": Slot(
+        0.0, low=0.0, high=0.9, about="share of the epochs trained with rounding in the loop"
+    ),
+}
+
 _WITH_NORMALIZATION = "batch statistics, or lateral inhibition (arXiv 2509.23253) in their place"
 
 PTS_SNN = Family(
@@ -51,8 +67,11 @@ PTS_SNN = Family(
         "attention.causal": ("attention.kind", ATTENTION_KINDS[1:]),
         "attention.sparsity": ("attention.kind", ("ssla",)),
         "neuron.tau": ("neuron.type", ("plif", "lif")),
-        "neuron.threshold": ("neuron.type", ("plif", "lif", "if")),
-        "neuron.steps_per_frame": ("neuron.type", ("plif", "lif", "if")),
+        "neuron.threshold": _CLOCKED,
+        "neuron.steps_per_frame": _CLOCKED,
+        # inhibition divides, which spike times cannot
+        "normalization": ("neuron.type", ("plif", "lif", "if", "relu")),
+        **dict.fromkeys(_TTFS_SLOTS, _TTFS),
     },
     slots={
         "input.saturation": Slot(1.0, low=0, high=100, about="gain xi before the tanh; 0: none"),
@@ -76,12 +95,13 @@ PTS_SNN = Family(
         "normalization": Slot(
             "batch", choices=("batch", "lateral_inhibition"), about=_WITH_NORMALIZATION
         ),
-        "neuron.type": Slot("plif", choices=("plif", "lif", "if", "relu"), about="neuron"),
+        "neuron.type": Slot("plif", choices=("plif", "lif", "if", "ttfs", "relu"), about="neuron"),
         "neuron.tau": Slot(
             2.0, low=1.0001, high=1000, about="membrane time constant in steps; PLIF learns on"
         ),
         "neuron.threshold": Slot(1.0, low=0.01, high=100, about="firing threshold"),
         "neuron.steps_per_frame": Slot(1, low=1, high=16, whole=True, about="SNN steps a frame"),
+        **_TTFS_SLOTS,
         "calibration.kind": Slot(
             "none", choices=("none", "static", "dynamic"), about="bias voltage of the last neurons"
         ),
@@ -98,7 +118,7 @@ PTS_SNN = Family(
 MEAN_POOL = Family(
     name="mean_pool",
     builder="search_spaces.mean_pool:build",
-    metrics=_HEAD_METRICS,
+    metrics=tuple(m for m in _HEAD_METRICS if m != "latency_steps"),
     slots={"hidden": Slot(0, low=0, high=8192, whole=True, about="ReLU units; 0: linear probe")},
 )
 

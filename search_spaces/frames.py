@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from search_spaces.errors import NasError
 from search_spaces.inhibition import LateralInhibition
 
 
@@ -24,6 +25,19 @@ class Frames:
         self.valid = int(lengths.sum())
         self._full = self.valid == longest * lengths.numel()
         self._index = None if self._full else self.mask.flatten().nonzero().squeeze(1)
+
+    @classmethod
+    def of(cls, features: Tensor, lengths: Tensor | None) -> Frames:
+        """Return the frames of a batch ``[B, L, D]``; without lengths all are real.
+
+        Raises:
+            NasError: The batch holds no frame.
+        """
+        if features.shape[0] == 0 or features.shape[1] == 0:
+            raise NasError(f"features of shape {list(features.shape)} hold no frame")
+        if lengths is None:
+            lengths = torch.full((features.shape[0],), features.shape[1], device=features.device)
+        return cls(lengths, features.shape[1])
 
     def pack(self, x: Tensor) -> Tensor:
         """``[L, B, D]`` -> ``[valid, D]``: the real frames alone."""
@@ -86,15 +100,17 @@ class Projection(nn.Module):
         y = self.linear(packed)
         if isinstance(self.norm, LateralInhibition):
             return frames.unpack(self.norm(y, packed))
-        if self.training and y.shape[0] == 1:
-            # one frame has no variance: normalise it as at inference
-            n = self.norm
-            y = nn.functional.batch_norm(
-                y, n.running_mean, n.running_var, n.weight, n.bias, False, 0.0, n.eps
-            )
-        else:
-            y = self.norm(y)
-        return frames.unpack(y)
+        return frames.unpack(batch_normalised(self.norm, y))
+
+
+def batch_normalised(norm: nn.Module, y: Tensor) -> Tensor:
+    """Normalise ``[N, C, ...]``; a single value a channel as at inference: it has no variance."""
+    if norm.training and isinstance(norm, nn.BatchNorm1d) and y.numel() == y.shape[1]:
+        return nn.functional.batch_norm(
+            y, norm.running_mean, norm.running_var, norm.weight, norm.bias, False, 0.0, norm.eps
+        )
+    normalised: Tensor = norm(y)
+    return normalised
 
 
 class FramePooling(nn.Module):

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
 from search_spaces.frames import Frames
@@ -35,11 +34,9 @@ class MeanPool(nn.Module):
 
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """``[B, L, D]`` features and ``[B]`` lengths -> ``[B, C]`` logits."""
-        if lengths is None:
-            lengths = torch.full((features.shape[0],), features.shape[1], device=features.device)
-        frames = Frames(lengths, features.shape[1])
+        frames = Frames.of(features, lengths)
         x = frames.unpack(frames.pack(features.transpose(0, 1)))
-        pooled = x.sum(0) / lengths[:, None].to(x.dtype)
+        pooled = x.sum(0) / frames.lengths[:, None].to(x.dtype)
         logits: Tensor = self.out(self.act(self.hidden(self.norm(pooled))))
         return logits
 

@@ -36,6 +36,7 @@ class PromptContext(nn.Module):
         super().__init__()
         self.prompts = nn.Parameter(0.02 * torch.randn(length, width))
         self.attention = attention
+        self.spiking = spiking
         self.step = surrogate.ATan(SURROGATE_ALPHA) if spiking else nn.Identity()
 
     def forward(self, spikes: Tensor, frames: Frames) -> Tensor:

@@ -15,7 +15,6 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.attention import AttentionSettings, build_attention
-from search_spaces.errors import NasError
 from search_spaces.frames import (
     FramePooling,
     FrameRepeat,
@@ -26,6 +25,7 @@ from search_spaces.frames import (
 )
 from search_spaces.neurons import make_neurons
 from search_spaces.prompts import BiasVoltage, PromptContext
+from search_spaces.pts_ttfs import PTSTTFS
 from search_spaces.temporal_shift import TemporalShift
 
 
@@ -123,7 +123,7 @@ class PTSSNN(nn.Module):
         self.bias: BiasVoltage | None = None
         kind = values["calibration.kind"]
         if kind == "dynamic":
-            self.context = _prompts(values, width, spiking)
+            self.context = _prompts(values, values["neuron.type"])
         if kind != "none":
             self.bias = BiasVoltage(width, dynamic=kind == "dynamic")
             self.calibrated = projection(width, width, of_spikes=spiking)
@@ -141,6 +141,11 @@ class PTSSNN(nn.Module):
         shifts = [m for m in self.modules() if isinstance(m, TemporalShift)]
         return self.pool.size * (1 + sum(shift.lookahead(self.width) for shift in shifts))
 
+    @property
+    def latency_steps(self) -> int:
+        """Clock steps from a frame's arrival to its output: spikes cross layers within a step."""
+        return self.repeat.steps
+
     def forward(self, features: Tensor, lengths: Tensor | None = None) -> Tensor:
         """Classify a batch.
 
@@ -151,11 +156,7 @@ class PTSSNN(nn.Module):
         Returns:
             ``[B, C]`` logits.
         """
-        if features.shape[0] == 0 or features.shape[1] == 0:
-            raise NasError(f"features of shape {list(features.shape)} hold no frame")
-        if lengths is None:
-            lengths = torch.full((features.shape[0],), features.shape[1], device=features.device)
-        frames = Frames(lengths, features.shape[1])
+        frames = Frames.of(features, lengths)
         x, frames = self.pool(frames.pack(features.transpose(0, 1)), frames)
         membrane, frames = self.repeat(self.project(self.saturate(x), frames), frames)
         for block in self.blocks:
@@ -170,21 +171,25 @@ class PTSSNN(nn.Module):
         return logits
 
 
-def _prompts(values: Mapping[str, Any], width: int, spiking: bool) -> PromptContext:
-    kind = values["attention.kind"]
+def _prompts(values: Mapping[str, Any], neuron: str) -> PromptContext:
+    kind, width = values["attention.kind"], int(values["encoder.width"])
     settings = AttentionSettings(
         width=width,
         heads=int(values["attention.heads"]),
         causal=bool(values["attention.causal"]),
         sparsity=float(values["attention.sparsity"]),
-        neuron=values["neuron.type"],
+        neuron=neuron,
         tau=float(values["neuron.tau"]),
         threshold=float(values["neuron.threshold"]),
     )
     attention = None if kind == "none" else build_attention(kind, settings)
-    return PromptContext(int(values["prompt.length"]), width, attention, spiking)
+    return PromptContext(int(values["prompt.length"]), width, attention, neuron != "relu")
 
 
 def build(values: Mapping[str, Any], input_dim: int, n_classes: int) -> nn.Module:
     """Build the head; the entry point of the family table."""
-    return PTSSNN(values, input_dim, n_classes)
+    if values["neuron.type"] != "ttfs":
+        return PTSSNN(values, input_dim, n_classes)
+    # products of two spike times have no exact form: attention is digital, on decoded values
+    dynamic = values["calibration.kind"] == "dynamic"
+    return PTSTTFS(values, input_dim, n_classes, _prompts(values, "relu") if dynamic else None)

@@ -7,20 +7,24 @@ Projection         of spikes: one accumulate per spike and output unit; of real 
                    ``n * in * out`` multiply-accumulates (its normalisation folds into it)
   with inhibition  in addition its inhibitory units, their two products with the drive and
                    one gain: ``n * (in * I + 2 * I * out + out)``, the first as above
-SpikingNeurons     per neuron and step one multiply-accumulate (leak) and one accumulate
-                   (input); spikes are its output
-IntegrateAndFire   per neuron and step one accumulate; spikes are its output
+SpikingNeurons     per neuron and step one multiply-accumulate (leak), one accumulate (input)
+                   and one comparison; spikes are its output
+IntegrateAndFire   per neuron and step one accumulate and one comparison
 ReLU               none
+Encoder, B1Layer,  time to first spike: see ``ttfs.py``
+Readout
 SoftSaturation     per element 3 multiply-accumulates (square, scale, gain) and 1 accumulate
 FramePooling       one accumulate per real input element, none for size 1
 Attention          what its ``operations`` says (see its file), and its neurons as above
-PromptContext      without attention: one accumulate per spike; always one per prompt element
+PromptContext      without attention: one accumulate per spike (per value of a ReLU twin);
+                   always one per prompt element
 BiasVoltage        dynamic: its two products per utterance; one accumulate per neuron and step
-RateReadout        one accumulate per spike, ``samples * in * out`` multiply-accumulates
+RateReadout        one accumulate per spike (per value of a ReLU twin), and
+                   ``samples * in * out`` multiply-accumulates
 MeanPool           one accumulate per real input element, its products per utterance
 =================  =======================================================================
 
-Not counted: comparisons, resets, tanh, the additive bias a folded normalisation leaves, and
+Not counted: resets, tanh, the additive bias a folded normalisation leaves, and
 the residual additions of membranes (the neuron's own accumulate takes them in).
 """
 
@@ -28,13 +32,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
-from eval.energy.profile import Profile
+from eval.energy.table import LayerOperations
+from eval.energy.ttfs import count_encoder, count_layer, count_readout
 from search_spaces.attention import Attention
 from search_spaces.frames import (
     FramePooling,
@@ -48,6 +52,7 @@ from search_spaces.inhibition import LateralInhibition
 from search_spaces.mean_pool import MeanPool
 from search_spaces.neurons import IntegrateAndFire, SpikingNeurons
 from search_spaces.prompts import BiasVoltage, PromptContext
+from search_spaces.ttfs import B1Layer, Encoder, Readout
 
 COUNTED = (
     FramePooling,
@@ -61,30 +66,12 @@ COUNTED = (
     BiasVoltage,
     RateReadout,
     MeanPool,
+    Encoder,
+    B1Layer,
+    Readout,
 )
-
-
-@dataclass
-class LayerOperations:
-    """Totals of one layer over all samples seen.
-
-    Args:
-        layer: Dotted module name.
-        kind: Layer type.
-        macs: Multiply-accumulates.
-        acs: Accumulates, the synaptic ones of spikes included.
-        spikes: Spikes that the layer sent.
-        neuron_steps: Neurons times real time steps, for a spiking layer.
-        parameters: Trainable parameters of the layer itself.
-    """
-
-    layer: str
-    kind: str
-    macs: float = 0.0
-    acs: float = 0.0
-    spikes: float = 0.0
-    neuron_steps: float = 0.0
-    parameters: int = 0
+# arithmetic on values, even in a spiking network
+DIGITAL = (FramePooling, SoftSaturation, BiasVoltage, RateReadout, MeanPool)
 
 
 class OperationCounter:
@@ -103,7 +90,7 @@ class OperationCounter:
         # an attention counts what is inside it
         closed = tuple(f"{name}." for name, m in modules.items() if isinstance(m, Attention))
         handles = [
-            module.register_forward_hook(self._hook(name), with_kwargs=False)
+            module.register_forward_hook(self._hook(name), with_kwargs=True)
             for name, module in modules.items()
             if isinstance(module, COUNTED) and not name.startswith(closed)
         ]
@@ -116,32 +103,35 @@ class OperationCounter:
 
     def table(self) -> list[dict[str, Any]]:
         """Return one row per layer, per sample; a spiking layer also gives its rate."""
-        rows = []
-        for row in self._rows.values():
-            data = asdict(row)
-            for key in ("macs", "acs", "spikes", "neuron_steps"):
-                data[key] /= max(1, self.samples)
-            data["rate"] = row.spikes / row.neuron_steps if row.neuron_steps else None
-            rows.append(data)
-        return rows
+        return [row.per_sample(self.samples) for row in self._rows.values()]
 
     def _row(self, name: str, kind: str, module: nn.Module) -> LayerOperations:
         if name not in self._rows:
             own = sum(p.numel() for p in module.parameters() if p.requires_grad)
-            self._rows[name] = LayerOperations(name, kind, parameters=own)
+            self._rows[name] = LayerOperations(
+                name, kind, digital=_is_digital(module), parameters=own
+            )
         return self._rows[name]
 
     def _count_samples(self, module: nn.Module, inputs: tuple[Any, ...], output: Tensor) -> None:
         self.samples += output.shape[0]
 
     def _hook(self, name: str) -> Any:
-        def count(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
+        def count(
+            module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
+        ) -> None:
             x: Tensor = inputs[0]
             if isinstance(module, FrameRepeat):
                 self._frames = output[1]
                 return
             row = self._row(name or "network", type(module).__name__, module)
-            if isinstance(module, Projection):
+            if isinstance(module, Encoder):
+                count_encoder(row, module, output)
+            elif isinstance(module, B1Layer):
+                count_layer(row, module, inputs, named.get("skip"), output)
+            elif isinstance(module, Readout):
+                count_readout(row, module, inputs[0], output)
+            elif isinstance(module, Projection):
                 self._frames = inputs[1]
                 self._projection(row, x, module, inputs[2] if len(inputs) > 2 else None)
             elif isinstance(module, SpikingNeurons | IntegrateAndFire):
@@ -151,16 +141,17 @@ class OperationCounter:
                 leaky = module.settings.neuron != "if"
                 row.macs += counted.macs + (counted.neuron_steps if leaky else 0.0)
                 row.acs += counted.acs + counted.neuron_steps
+                row.compares += counted.neuron_steps
                 row.spikes += counted.spikes
                 row.neuron_steps += counted.neuron_steps
             elif isinstance(module, PromptContext):
                 row.acs += float(output.numel())
                 if module.attention is None:
-                    row.acs += _total(inputs[1].clear(x))
+                    row.acs += _added(x, inputs[1])
             elif isinstance(module, BiasVoltage):
                 self._bias(row, output, module)
             elif isinstance(module, RateReadout):
-                row.acs += _total(inputs[1].clear(x))
+                row.acs += _added(x, inputs[1])
                 row.macs += float(x.shape[1] * module.linear.weight.numel())
             elif isinstance(module, SoftSaturation):
                 row.macs += 3.0 * x.numel()
@@ -198,6 +189,7 @@ class OperationCounter:
         row.neuron_steps += steps
         row.macs += steps if leaky else 0.0
         row.acs += steps
+        row.compares += steps
         row.spikes += _total(frames.clear(spikes))
 
     def _bias(self, row: LayerOperations, voltage: Tensor, module: BiasVoltage) -> None:
@@ -211,25 +203,19 @@ class OperationCounter:
         return self._frames
 
 
+def _is_digital(module: nn.Module) -> bool:
+    if isinstance(module, Attention | Projection | PromptContext):
+        return not getattr(module, "spiking", False)
+    return isinstance(module, DIGITAL)
+
+
+def _added(x: Tensor, frames: Frames) -> float:
+    """Accumulates of a sum over time: one a spike, or one a real value of the ReLU twin."""
+    clean = frames.clear(x)
+    if bool(((clean == 0) | (clean == 1)).all()):
+        return _total(clean)
+    return float(frames.valid * x.shape[-1])
+
+
 def _total(x: Tensor) -> float:
     return float(x.sum(dtype=torch.float64))
-
-
-def totals(table: list[dict[str, Any]], profile: Profile) -> dict[str, float]:
-    """Sum a table and price it.
-
-    Returns:
-        ``macs``, ``acs``, ``spikes`` and ``energy`` [J] per sample, and ``spike_rate`` per
-        neuron and step.
-    """
-    macs = sum(r["macs"] for r in table)
-    acs = sum(r["acs"] for r in table)
-    spikes = sum(r["spikes"] for r in table)
-    steps = sum(r["neuron_steps"] for r in table)
-    return {
-        "macs": macs,
-        "acs": acs,
-        "spikes": spikes,
-        "spike_rate": spikes / steps if steps else 0.0,
-        "energy": profile.energy(macs, acs),
-    }

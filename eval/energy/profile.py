@@ -22,6 +22,7 @@ class Profile:
         name: Named beside every energy that it gave.
         mac: Joules per multiply-accumulate.
         ac: Joules per accumulate.
+        compare: Joules per comparison of a membrane with a threshold.
         source: Publication of the figures.
         excludes: What the sum leaves out.
     """
@@ -29,12 +30,13 @@ class Profile:
     name: str
     mac: float
     ac: float
+    compare: float
     source: str
     excludes: tuple[str, ...]
 
-    def energy(self, macs: float, acs: float) -> float:
+    def energy(self, macs: float, acs: float, compares: float) -> float:
         """Return joules."""
-        return macs * self.mac + acs * self.ac
+        return macs * self.mac + acs * self.ac + compares * self.compare
 
 
 def load_profile(name: str = DEFAULT_PROFILE) -> Profile:
@@ -52,6 +54,7 @@ def load_profile(name: str = DEFAULT_PROFILE) -> Profile:
         name=data["name"],
         mac=data["mac"] * 1e-12,
         ac=data["ac"] * 1e-12,
+        compare=data["compare"] * 1e-12,
         source=data["source"],
         excludes=tuple(data["excludes"]),
     )

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from nas.evaluation import Evaluation
     from nas.study import Study
 
-EXTRA_COLUMNS = ("macro_f1", "parameters", "spike_rate", "latency")
+EXTRA_COLUMNS = ("macro_f1", "parameters", "spikes", "spike_rate", "latency", "latency_steps")
 
 
 @click.command()
@@ -200,13 +200,16 @@ def _print_layers(e: Evaluation, out: Out) -> None:
             row["kind"],
             f"{row['macs']:,.0f}",
             f"{row['acs']:,.0f}",
+            f"{row.get('compares', 0.0):,.0f}",
             f"{row['spikes']:,.1f}" if row["neuron_steps"] else "",
             f"{100 * row['rate']:.1f}" if row.get("rate") is not None else "",
             f"{row['parameters']:,}",
+            "digital" if row.get("digital") else "",
         ]
         for row in layers
     ]
-    out.table(["layer", "kind", "macs", "acs", "spikes", "rate %", "parameters"], rows)
+    names = ["layer", "kind", "macs", "acs", "compares", "spikes", "rate %", "parameters", ""]
+    out.table(names, rows)
 
 
 def _write_csv(document: dict[str, Any], path: Path) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from search_spaces.errors import NasError
+from search_spaces.frames import batch_normalised
 from search_spaces.ttfs.signals import Linear, ReLUView, Signal, View, Window, aligned
 
 Weighted = nn.Linear | nn.Conv1d | nn.Conv2d
@@ -128,8 +129,7 @@ class B1Layer(nn.Module):
         own = getattr(self.synapses, "bias", None)
         if own is not None:
             drive = drive + self.bias()
-        normalised: Tensor = self.norm(drive)
-        return normalised
+        return batch_normalised(self.norm, drive)
 
 
 class FirstSpike(nn.Module):

@@ -11,8 +11,9 @@ from spikingjelly.activation_based.op_counter import (
 )
 from torch import Tensor, nn
 
-from eval.energy.operations import OperationCounter, totals
+from eval.energy.operations import OperationCounter
 from eval.energy.profile import load_profile
+from eval.energy.table import totals
 from search_spaces.errors import NasError
 from search_spaces.families import get_family
 from search_spaces.frames import Frames, Projection
@@ -91,7 +92,8 @@ def test_a_head_of_one_block_counts_as_by_hand():
     readout 4 > 2   2 samples x 4 x 2 = 16   spikes of fire, one each
     ==============  =======================  ==========================
 
-    201 MAC and 119 AC and those of spikes, over 2 samples.
+    201 MAC and 119 AC and those of spikes, over 2 samples; and a comparison for each of the
+    5 x 4 + 5 x 8 + 5 x 4 = 80 neuron steps.
     """
     network, lengths = head(SMALL), [3, 5]
     x = padded(lengths, 5)
@@ -122,7 +124,7 @@ def test_a_head_of_one_block_counts_as_by_hand():
     assert (sums["macs"], sums["acs"]) == (macs / 2, acs / 2)
     assert sums["spikes"] == (n_first + n_inner + n_last) / 2
     assert sums["spike_rate"] == pytest.approx((n_first + n_inner + n_last) / 80)
-    assert sums["energy"] == pytest.approx((macs * 4.6e-12 + acs * 0.9e-12) / 2, rel=1e-12)
+    assert sums["energy"] == pytest.approx((macs * 4.6 + (acs + 80) * 0.9) / 2e12, rel=1e-12)
 
 
 def test_parameters_of_each_layer_add_up_to_the_network():
@@ -208,7 +210,7 @@ def test_the_default_profile_is_horowitz_in_joules():
     profile = load_profile()
     assert profile.name == "45nm_fp32"
     assert (profile.mac, profile.ac) == pytest.approx((4.6e-12, 0.9e-12))
-    assert profile.energy(10, 100) == pytest.approx(136e-12)
+    assert profile.energy(10, 100, 20) == pytest.approx(154e-12)
     assert "Horowitz" in profile.source
 
 

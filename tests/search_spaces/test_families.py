@@ -19,8 +19,8 @@ BAD_SPACES = {
         "did you mean 'encoder.depth'",
     ),
     "value it cannot build": (
-        "neuron.type: {choice: [plif, ttfs]}", "", "s.yaml:3:parameters.neuron.type.choice",
-        "'ttfs'",
+        "neuron.type: {choice: [plif, izhikevich]}", "", "s.yaml:3:parameters.neuron.type.choice",
+        "'izhikevich'",
     ),
     "number below its least": (
         "neuron.tau: {float: [0.5, 2.0]}", "", "s.yaml:3:parameters.neuron.tau.float",
@@ -156,7 +156,7 @@ def test_a_parameter_left_out_takes_the_default_once_per_block():
     ("values", "says"),
     [
         ({"encoder.widht": 8}, "did you mean 'encoder.width'"),
-        ({"neuron.type": "ttfs"}, "cannot build neuron.type='ttfs'"),
+        ({"neuron.type": "izhikevich"}, "cannot build neuron.type='izhikevich'"),
         ({"encoder.depth": 1.5}, "whole number"),
         ({"encoder.shift": [0.1, 0.6], "encoder.depth": 2}, "cannot build encoder.shift=0.6"),
         ({"neuron.tau": float("nan")}, "neuron.tau"),

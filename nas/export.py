@@ -14,6 +14,7 @@ import yaml
 import nas
 from eval.energy.profile import load_profile
 from nas.confirm import FILE as CONFIRM
+from nas.corpus import OPTIONS
 from nas.evaluation import Evaluation
 from nas.outer import read_rows
 from nas.run_config import describe_environment
@@ -88,7 +89,7 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         "space": study.space.name,
         "hash": e.architecture.hash,
         "classes": e.metrics.get("classes"),
-        "features": {k: source.get(k) for k in ("data", "encoder", "layer", "frame_rate")},
+        "features": {k: source.get(k) for k in ("data", *OPTIONS)},
         "source": source.get("source"),
         "recipe": source.get("recipe"),
         "profile": source.get("profile"),
@@ -112,6 +113,13 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
             f"trained on the search speakers but for validation fold {fold};"
             f" test fold {held_out} never seen"
         )
+        # what the weights have not seen, for whoever measures them again
+        config["held_out"] = {
+            "digest": source["digest"],
+            "test_fold": source["test_fold"],
+            "test": held_out,
+            "validation": fold,
+        }
     return write_folder(
         folder,
         e.architecture,

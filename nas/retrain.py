@@ -115,7 +115,8 @@ def _keep(
     rng = np.random.default_rng(0)
     network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
     train_network(network, dataset, np.arange(len(dataset)), recipe, fidelity=1.0, rng=rng)
-    written = {k: v for k, v in config.items() if k not in ("format", "values", "environment")}
+    remade = ("format", "values", "environment", "held_out")
+    written = {k: v for k, v in config.items() if k not in remade}
     written |= {
         "classes": list(dataset.classes),
         "source": dataset.source,

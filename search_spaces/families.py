@@ -115,6 +115,48 @@ PTS_SNN = Family(
     },
 )
 
+TTFS_CONV = Family(
+    name="ttfs_conv",
+    builder="search_spaces.ttfs_conv:build",
+    metrics=tuple(m for m in _HEAD_METRICS if m != "energy_with_encoder"),
+    input="event frames",
+    only_when=dict.fromkeys(_TTFS_SLOTS, _TTFS),
+    slots={
+        "input.fusion": Slot(
+            "channels",
+            choices=("channels", "frames"),
+            about="frames of a clip as channels of one image, or each by itself, averaged",
+        ),
+        "input.normalization": Slot(
+            "none", choices=("none", "batch"), about="of the frames; folds into the first layer"
+        ),
+        "encoder.depth": Slot(3, low=1, high=8, whole=True, about="blocks, each halves the sides"),
+        "block.operation": Slot(
+            "conv", choices=("conv", "double", "separable"), repeat="encoder.depth", about="layers"
+        ),
+        "block.kernel": Slot(
+            3, choices=(1, 3, 5, 7), repeat="encoder.depth", about="side of the convolution"
+        ),
+        "block.channels": Slot(
+            16, low=1, high=1024, whole=True, repeat="encoder.depth", about="output channels"
+        ),
+        "block.skip": Slot(
+            "none",
+            choices=("none", "add", "concat"),
+            repeat="encoder.depth",
+            about="how the input joins the output, delayed",
+        ),
+        "pool.kind": Slot(
+            "max", choices=("max", "average"), about="first spike, or a layer of neurons"
+        ),
+        "readout.pool": Slot(
+            "average", choices=("average", "none"), about="what the readout sees of the image"
+        ),
+        "neuron.type": Slot("ttfs", choices=("ttfs", "relu"), about="relu: the digital twin"),
+        **_TTFS_SLOTS,
+    },
+)
+
 MEAN_POOL = Family(
     name="mean_pool",
     builder="search_spaces.mean_pool:build",
@@ -122,7 +164,7 @@ MEAN_POOL = Family(
     slots={"hidden": Slot(0, low=0, high=8192, whole=True, about="ReLU units; 0: linear probe")},
 )
 
-FAMILIES: dict[str, Family] = {f.name: f for f in (PTS_SNN, MEAN_POOL)}
+FAMILIES: dict[str, Family] = {f.name: f for f in (PTS_SNN, TTFS_CONV, MEAN_POOL)}
 
 
 def get_family(name: str | None) -> Family:

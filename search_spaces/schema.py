@@ -54,6 +54,7 @@ class SpaceModel(_Model):
 
     name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
     description: StrictStr = ""
+    searcher: StrictStr | None = None
     family: StrictStr | None = None
     parameters: Annotated[dict[str, ParameterModel], Field(min_length=1)]
     objectives: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]
@@ -124,6 +125,7 @@ def parse_space(document: Any, source: Source) -> Space:
         family=model.family,
         definition=document,
         description=model.description,
+        searcher=model.searcher,
     )
 
 

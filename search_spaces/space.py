@@ -60,6 +60,7 @@ class Space:
         family: Name of the builder, or None when an evaluator is given.
         definition: The document the space was read from, as plain data.
         description: One line for people.
+        searcher: What to search it with unless told otherwise; None for no preference.
     """
 
     name: str
@@ -69,6 +70,7 @@ class Space:
     family: str | None = None
     definition: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
+    searcher: str | None = None
 
     def parameter(self, name: str) -> Parameter:
         """Look a parameter up by name."""

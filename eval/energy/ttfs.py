@@ -69,7 +69,6 @@ def count_readout(
         return
     integrating = float(membranes.numel()) * _steps(signal)
     row.acs += float(signal.fired().sum()) * outputs + integrating
-    row.neuron_steps += integrating
 
 
 def synapse_count(signal: Signal, synapses: nn.Module, *, dense: bool) -> float:

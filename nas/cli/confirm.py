@@ -78,21 +78,23 @@ class Ticker:
 
     Args:
         out: Where to speak.
+        what: What is counted.
     """
 
-    def __init__(self, out: Out) -> None:
+    def __init__(self, out: Out, what: str = "trainings") -> None:
         self._out = out
+        self._what = what
         self._began = self._said = time.monotonic()
 
     def __call__(self, done: int, total: int) -> None:
-        """Tell that ``done`` of ``total`` trainings are made."""
+        """Tell that ``done`` of ``total`` are made."""
         now = time.monotonic()
         terminal = sys.stderr.isatty() and self._out.mode != "quiet"
         if not terminal and done < total and now - self._said < 20:
             return
         self._said = now
         eta = (now - self._began) / done * (total - done)
-        text = f"{done}/{total} trainings, {eta:.0f} s left"
+        text = f"{done}/{total} {self._what}, {eta:.0f} s left"
         if terminal:
             click.echo(f"\r{text:<60}", nl=done == total, err=True)
         else:

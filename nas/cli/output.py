@@ -121,7 +121,7 @@ def heading(name: str) -> str:
     """Return a metric's column heading with its unit for people."""
     if name in SHARES:
         return f"{name} %"
-    if name.startswith("energy"):
+    if name.startswith("energy") and name != "energy_profile":
         return f"{name} mJ"
     return f"{name} s" if name in ("latency", "seconds") else name
 

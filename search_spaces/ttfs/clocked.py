@@ -13,7 +13,16 @@ from dataclasses import dataclass, replace
 import torch
 from torch import Tensor
 
-from search_spaces.ttfs.signals import Linear, Rounding, Signal, View, Window, finite, signed_pool
+from search_spaces.ttfs.signals import (
+    SHIFT,
+    Linear,
+    Rounding,
+    Signal,
+    View,
+    Window,
+    finite,
+    signed_pool,
+)
 
 
 @dataclass(frozen=True)
@@ -43,12 +52,12 @@ class ClockedView(View):
         """Climb by one step a step and fire once, at the first step at or above threshold."""
         length = finite(window.value())
         unit = length / self.steps
-        theta = length - bias
-        ahead = unit / 2 if self.rounding == "nearest" else 0.0
+        # in steps, with the bias in the membrane: the threshold is the length of the window
+        membrane = (potential + bias) / unit + SHIFT[self.rounding]
         silent = torch.ones_like(potential)
         raster = []
         for step in range(self.steps):
-            spikes = silent * (potential + step * unit + ahead >= theta).to(potential.dtype)
+            spikes = silent * (membrane + step >= self.steps).to(potential.dtype)
             silent = silent - spikes
             raster.append(spikes)
         span = float(self.steps)

@@ -35,7 +35,8 @@ class Encoder(nn.Module):
     """Neurons driven by a current from outside: values in, spikes out.
 
     A value ``x`` fires at ``t_max - x``; 0 is silence, never a spike. What lies above the
-    window fires at its start.
+    window fires at its start. A current that is itself a sum of weighted inputs makes these
+    the first hidden neurons of a network whose input is not spikes.
     """
 
     def __init__(self, window: Window | None = None) -> None:

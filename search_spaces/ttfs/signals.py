@@ -30,18 +30,25 @@ from search_spaces.errors import NasError
 Rounding = Literal["nearest", "down"]
 Linear = Callable[[Tensor], Tensor]
 
+# In steps: how much earlier than at its threshold a neuron fires.
+SHIFT: dict[Rounding, float] = {"nearest": 0.5, "down": 0.0}
+
 
 class Window(nn.Module):
     """The length of a spike window in units of the value it carries; infinite until fitted.
 
     Branches that meet in one neuron share one window.
+
+    Args:
+        length: Keep to this one, for values whose range is known; None to fit it.
     """
 
     length: Tensor
 
-    def __init__(self) -> None:
+    def __init__(self, length: float | None = None) -> None:
         super().__init__()
-        self.register_buffer("length", torch.tensor(float("inf")))
+        self.fixed = length is not None
+        self.register_buffer("length", torch.tensor(float("inf") if length is None else length))
         self._seen: float | None = None
 
     def observe(self, values: Tensor) -> None:
@@ -54,7 +61,7 @@ class Window(nn.Module):
 
     def fit(self, margin: float) -> None:
         """Set the length to ``(1 + margin)`` times the largest activation since ``start``."""
-        if self._seen is None:
+        if self.fixed or self._seen is None:
             return
         # a layer that never fires gets a window all the same: it divides nothing by zero
         self.length.fill_((1.0 + margin) * self._seen if self._seen > 0 else 1.0)
@@ -177,16 +184,15 @@ class ReLUView(View):
         self, potential: Tensor, bias: Tensor | float, window: Window, after: float
     ) -> Signal:
         """``clamp(potential + bias, 0, window)``, rounded to a level where there are steps."""
-        x = potential + bias
+        drive = potential + bias
         length = window.value() if self.clip or self.steps else float("inf")
-        x = torch.relu(x) if length == float("inf") else x.clamp(0.0, length)
+        x = torch.relu(drive) if length == float("inf") else drive.clamp(0.0, length)
         if self.observe:
             window.observe(x.detach())
         if self.steps is not None:
             unit = finite(length) / self.steps
-            shift = 0.5 if self.rounding == "nearest" else 0.0
-            rounded = torch.floor(x.detach() / unit + shift) * unit
-            x = rounded + (x - x.detach())
+            levels = torch.floor(drive.detach() / unit + SHIFT[self.rounding])
+            x = levels.clamp(0.0, self.steps) * unit + (x - x.detach())
         return Signal(self, x, 0.0, 0.0, 1.0, window)
 
     def first(self, signal: Signal, pool: Linear, last: Tensor | None) -> Signal:
@@ -213,7 +219,7 @@ class Disturbance:
 
     Args:
         jitter: Standard deviation of a spike's time, as a share of its window; of spikes only,
-            a silent neuron stays silent. Clipped to the window.
+            a silent neuron stays silent. Clipped to the window, and to its steps.
         deletion: Probability that a spike is lost.
         generator: Source of both.
     """
@@ -250,31 +256,33 @@ class TTFSView(View):
         length = finite(window.value())
         unit = 1.0 if self.steps is None else length / self.steps
         span = length if self.steps is None else float(self.steps)
-        theta = length - bias
         end = after + span
-        exact = (theta - potential) / unit
+        crossed = (potential + bias) / unit  # how long before t_max: theta = length - bias
+        exact = span - crossed
+        if self.steps is None:
+            time = exact.clamp(0.0, span)
+        else:
+            # the expression of ReLUView, so that a value on a step falls on the same side
+            whole = span - torch.floor(crossed.detach() + SHIFT[self.rounding])
+            time = whole.clamp(0.0, span) + _through(exact, span)
         noise = self.disturbance
         if noise is not None and noise.jitter > 0:
-            moved = torch.randn(exact.shape, generator=noise.generator, dtype=exact.dtype)
-            jittered = exact.clamp(min=0.0) + noise.jitter * span * moved.to(exact.device)
-            exact = torch.where(exact < span, jittered, exact)
-        if self.steps is not None:
-            half = 0.5 if self.rounding == "nearest" else 0.0
-            whole = torch.ceil(exact.detach() - half)
-            exact = whole.clamp(0.0, span) + _through(exact, span)
-        else:
-            exact = exact.clamp(0.0, span)
+            drawn = torch.randn(time.shape, generator=noise.generator, dtype=time.dtype)
+            moved = (time + noise.jitter * span * drawn.to(time.device)).clamp(0.0, span)
+            moved = moved if self.steps is None else moved.round()
+            time = torch.where(time < span, moved, time)
         if noise is not None and noise.deletion > 0:
-            drawn = torch.rand(exact.shape, generator=noise.generator, dtype=exact.dtype)
-            exact = exact.masked_fill(drawn.to(exact.device) < noise.deletion, span)
-        return Signal(self, after + exact, end, span, unit, window)
+            drawn = torch.rand(time.shape, generator=noise.generator, dtype=time.dtype)
+            time = time.masked_fill(drawn.to(time.device) < noise.deletion, span)
+        # counted back from the end, which silence must meet to the last bit
+        return Signal(self, end - (span - time), end, span, unit, window)
 
     def first(self, signal: Signal, pool: Linear, last: Tensor | None) -> Signal:
         """Minimum of the times; maximum where the last spike wins."""
         return replace(signal, data=-signed_pool(-signal.data, pool, last))
 
     def _delayed(self, signal: Signal, end: float) -> Signal:
-        return replace(signal, data=signal.data + (end - signal.end), end=end)
+        return replace(signal, data=end - (signal.end - signal.data), end=end)
 
     def _moved(self, signal: Signal, f: Linear) -> Tensor:
         return signal.end - f(signal.end - signal.data)

@@ -1,0 +1,111 @@
+"""Robustness of an exported network, on speakers its weights have not seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.corpus import load
+from nas.export import Exported, read_folder
+from search_spaces.errors import NasError
+
+if TYPE_CHECKING:
+    from eval.features import Dataset
+    from eval.folds import Indices
+
+Step = Callable[[int, int], None]
+
+
+def measure_robustness(
+    exported: Path,
+    data: str | None,
+    part: str | None,
+    draws: int,
+    seed: int,
+    *,
+    say: Callable[[str], None],
+    step: Step,
+) -> dict[str, Any]:
+    """Load an export and measure it under disturbances.
+
+    Args:
+        exported: Export folder with weights.
+        data: Another corpus to measure on, all of it; None takes the one of the search.
+        part: ``validation`` (the default) or ``test``: which speakers of the search's corpus;
+            not with ``data``.
+        draws: Repetitions of random disturbances.
+        seed: Of the draws.
+        say: Takes lines about slow preparations.
+        step: Told (done, all).
+
+    Returns:
+        ``hash``, ``corpus``, ``measured_on``, ``utterances``, ``steps`` of the network and
+        ``rows`` as of ``eval.robustness.robustness``.
+
+    Raises:
+        NasError: No weights, or nothing they have not seen.
+    """
+    from eval.process import prepare_cpu
+    from eval.robustness import robustness
+    from eval.weights import load_network
+
+    model = read_folder(exported)
+    weights = exported / "model.safetensors"
+    if not weights.is_file():
+        raise NasError(
+            "this export has no weights",
+            where=str(exported),
+            hint="export a member of the front, or nas train DIR --out NEW",
+        )
+    prepare_cpu()
+    features = dict(model.config["features"])
+    dataset = load({**features, "data": data or features.get("data")}, say)
+    if data is not None and part is not None:
+        raise NasError("--on chooses speakers of the search's corpus, not of --data")
+    if list(dataset.classes) != list(model.config["classes"]):
+        raise NasError(
+            f"corpus {dataset.name!r} has the classes {', '.join(dataset.classes)}",
+            where=str(exported),
+            hint=f"the network knows {', '.join(model.config['classes'])}",
+        )
+    indices, where = _unseen(model, dataset, part or "validation", other=data is not None)
+    network = load_network(
+        weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
+    )
+    rows = robustness(network, dataset, indices, draws=draws, seed=seed, step=step)
+    return {
+        "hash": model.architecture.hash,
+        "corpus": dataset.name,
+        "measured_on": where,
+        "utterances": len(indices),
+        "steps": model.architecture.get("ttfs.steps"),
+        "draws": draws,
+        "seed": seed,
+        "rows": rows,
+    }
+
+
+def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tuple[Indices, str]:
+    """Return utterances that the weights were not trained on, and whose they are."""
+    import numpy as np
+
+    from eval.folds import inner_folds, outer_folds
+
+    if other:
+        return np.arange(len(dataset)), f"all of {dataset.name}"
+    held = model.config.get("held_out")
+    if held is None:
+        raise NasError(
+            f"these weights have seen every utterance of {dataset.name}",
+            where=str(model.folder),
+            hint="give --data with another corpus, or export a member of a run's front",
+        )
+    if held["digest"] != dataset.digest:
+        raise NasError(
+            f"corpus {dataset.name!r} is not the one of the search: its content has changed",
+            where=str(model.folder),
+        )
+    outer = outer_folds(dataset)[held["test_fold"]]
+    fold = outer if part == "test" else inner_folds(dataset, outer.fit)[0]
+    return fold.held, f"{part} fold {fold.name} of {dataset.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import numpy.typing as npt
 
 from eval.audio import Floats, read_audio, read_features
 from eval.cache import atomic_dir, cache_dir, file_sha256
-from eval.corpora import Corpus, open_corpus
+from eval.corpora import BUNDLED, DEFAULT_CORPUS, Corpus, Kind, Utterance, open_corpus
+from eval.corpora.corpus import EVENT_KINDS
 from eval.encoder import EncoderSource, find_encoder, load_encoder
+from eval.event_frames import DEFAULT_SAMPLING, Sampling, make_clips
 from eval.frame_file import FrameFile
 from eval.packages import Say, silent
 from search_spaces.errors import NasError
@@ -37,14 +39,14 @@ class Dataset:
 
     Args:
         name: The corpus.
-        frames: ``[sum L, D]`` float16 (encoded audio) or float32, memory-mapped.
+        frames: ``[sum L, D]`` float16 (encoded audio, event frames) or float32, memory-mapped.
         offsets: ``[N + 1]``; utterance ``i`` is ``frames[offsets[i] : offsets[i + 1]]``.
         labels: ``[N]`` indices into ``classes``.
         classes: Names of the labels, sorted.
         speakers: Of each utterance.
         sessions: Of each utterance, where the corpus has sessions.
         splits: Of each utterance, where the corpus prescribes a split.
-        paths: The file of each utterance.
+        paths: The file of each utterance; ``#k`` after it counts the clips of one sequence.
         frame_rate: [Hz].
         source: Plain data that a report needs to say where the frames come from.
         encoder_macs: ``[N]`` multiply-accumulates of the frozen encoder for each utterance;
@@ -93,13 +95,15 @@ def load_dataset(
     encoder: str | Path | None = None,
     layer: int | None = None,
     frame_rate: float | None = None,
+    sampling: str | None = None,
     say: Say = silent,
     progress: Progress | None = None,
 ) -> Dataset:
     """Load a corpus as frame features; encode it the first time.
 
     Audio is brought to one loudness (RMS 0.1), encoded, and averaged over windows of
-    ``1 / frame_rate`` seconds. Features out of ``.npy`` files are taken as they are. An
+    ``1 / frame_rate`` seconds. Features out of ``.npy`` files are taken as they are. Events
+    are cut into clips of event frames (`eval.event_frames`), a clip an utterance. An
     interrupted extraction starts over.
 
     Args:
@@ -107,7 +111,9 @@ def load_dataset(
         encoder: What `eval.encoder.find_encoder` takes; only for audio.
         layer: Of the encoder; None for its middle one. Only for audio.
         frame_rate: [Hz]. Audio: what to pool to, 12.5 if not given. Features: what they have,
-            50 if not given.
+            50 if not given. Events: how many frames to count them into, 30 if neither this nor
+            the corpus says.
+        sampling: Which event frames make a clip, ``E4-S3`` if not given; only for events.
         say: Told what is fetched and computed.
         progress: Told utterances done and in all while features are extracted.
 
@@ -116,14 +122,18 @@ def load_dataset(
     """
     if frame_rate is not None and not 0 < frame_rate < float("inf"):
         raise NasError(f"frame rate {frame_rate} Hz", hint="give a number above 0")
+    options = {"encoder": encoder, "layer": layer, "sampling": sampling}
+    if info := BUNDLED.get(str(data if data is not None else DEFAULT_CORPUS)):
+        _refuse_options(info.name, info.kind, None, options)  # before anything is fetched
+    taken = Sampling.parse(sampling or DEFAULT_SAMPLING)
     corpus = open_corpus(data, say)
+    _refuse_options(corpus.name, corpus.kind, str(corpus.root), options)
+    if corpus.is_events:
+        clips = make_clips(corpus, taken, frame_rate, say, progress)
+        items = [(u, f"{u.path}#{k}") for u in corpus.utterances for k in range(clips.each)]
+        made = (clips.key, clips.folder, clips.rate, clips.source)
+        return _assemble(corpus, items, *made, notes=clips.notes, clip=clips.shape)
     if corpus.kind == "features":
-        if encoder is not None or layer is not None:
-            raise NasError(
-                f"corpus {corpus.name!r} holds features; no encoder or layer applies to it",
-                where=str(corpus.root),
-                hint="leave the encoder and the layer out, or give a corpus of audio",
-            )
         rate = float(frame_rate or DEFAULT_FEATURE_RATE)
         key, folder = _features_of_files(corpus, say, progress)
         origin: dict[str, Any] = {"encoder": None}
@@ -133,7 +143,28 @@ def load_dataset(
         layer = found.checked_layer(layer)
         key, folder = _features_of_audio(corpus, found, layer, rate, say, progress)
         origin = {"encoder": found.name, "revision": found.revision, "layer": layer}
-    return _assemble(corpus, key, folder, rate, origin)
+    items = [(u, str(u.path)) for u in corpus.utterances]
+    return _assemble(corpus, items, key, folder, rate, origin)
+
+
+def _refuse_options(
+    name: str, kind: Kind, where: str | None, options: Mapping[str, object]
+) -> None:
+    """Refuse what would have to be ignored."""
+    events = kind in EVENT_KINDS
+    if kind != "audio" and (options["encoder"] is not None or options["layer"] is not None):
+        what = "events" if events else "features"
+        raise NasError(
+            f"corpus {name!r} holds {what}; no encoder or layer applies to it",
+            where=where,
+            hint="leave the encoder and the layer out, or give a corpus of audio",
+        )
+    if not events and options["sampling"] is not None:
+        raise NasError(
+            f"corpus {name!r} holds {kind}; only clips of events have a sampling",
+            where=where,
+            hint="leave --sampling out, or give a corpus of events",
+        )
 
 
 def pool(frames: Floats, ratio: float) -> Floats:
@@ -221,11 +252,19 @@ def _levelled(audio: Floats, path: Path) -> Floats:
 
 
 def _assemble(
-    corpus: Corpus, key: str, folder: Path, rate: float, origin: dict[str, Any]
+    corpus: Corpus,
+    items: Sequence[tuple[Utterance, str]],
+    key: str,
+    folder: Path,
+    rate: float,
+    origin: Mapping[str, Any],
+    *,
+    notes: Sequence[str] = (),
+    clip: tuple[int, int, int, int] | None = None,
 ) -> Dataset:
     """Join cached frames and what the manifest says, so that a label can be mended for free."""
-    utterances = corpus.utterances
     index = {label: i for i, label in enumerate(corpus.classes)}
+    utterances = [u for u, _ in items]
     groups = [[u.label, u.speaker, u.session, u.split] for u in utterances]
     told = json.dumps([key, rate, groups], ensure_ascii=False)
     macs = np.load(folder / "macs.npy")
@@ -238,17 +277,19 @@ def _assemble(
         speakers=tuple(u.speaker for u in utterances),
         sessions=tuple(u.session for u in utterances),
         splits=tuple(u.split for u in utterances),
-        paths=tuple(str(u.path) for u in utterances),
+        paths=tuple(path for _, path in items),
         frame_rate=rate,
         source={
             "corpus": corpus.name,
             "kind": corpus.kind,
             "licence": corpus.licence,
-            "notes": list(corpus.notes),
+            "notes": [*corpus.notes, *notes],
             "utterances": len(utterances),
             "frame_rate": rate,
+            **({"synthetic": True} if corpus.synthetic else {}),
             **origin,
         },
         encoder_macs=macs if corpus.kind == "audio" else None,
         digest=hashlib.sha256(told.encode()).hexdigest(),
+        clip=clip,
     )

@@ -53,6 +53,7 @@ def search(
     encoder: str | None = None,
     layer: int | None = None,
     frame_rate: float | None = None,
+    sampling: str | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
     observer: Observer | None = None,
@@ -66,8 +67,10 @@ def search(
         evaluator: ``file.py:function``, ``package.module:function`` or a function
             ``(architecture: dict, fidelity: float, seed: int) -> dict`` that returns every
             objective by name; None trains the space's family on ``data``.
-        data: Corpus name or folder with a ``manifest.csv``; None is the bundled default.
-        searcher: ``random``, ``nsga2``, ``tpe`` or ``local``.
+        data: Corpus name, folder with a ``manifest.csv`` or ``see:FOLDER``; None is the bundled
+            default of what the family reads.
+        searcher: ``random``, ``nsga2``, ``tpe`` or ``local``; by default what the space
+            asks for, else ``tpe``.
         budget: Full-training equivalents of unique architectures (default 200); failed
             evaluations count. On resume, a higher budget prolongs the run.
         seed: Of everything random (default 0).
@@ -75,7 +78,8 @@ def search(
         resume: Folder of a run to go on with. What is given beside it must agree with it.
         encoder: Encoder name or folder, for audio.
         layer: Hidden layer of the encoder.
-        frame_rate: Frames per second after pooling.
+        frame_rate: Frames per second after pooling; of events, frames they are counted into.
+        sampling: Which event frames make a clip, such as ``E4-S3``; for events.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
         observer: Told about progress.
@@ -95,6 +99,7 @@ def search(
         "encoder": encoder,
         "layer": layer,
         "frame_rate": frame_rate,
+        "sampling": sampling,
         "test_fold": test_fold,
         "validation_folds": validation_folds,
     }
@@ -113,7 +118,8 @@ def search(
         if space is None:
             raise NasError("no space given", hint="for example --space pts_snn.yaml")
         loaded = load_space(space)
-        name, size = searcher or DEFAULT_SEARCHER, int(budget) if budget is not None else 200
+        name = searcher or loaded.searcher or DEFAULT_SEARCHER
+        size = int(budget) if budget is not None else 200
         make_searcher(name, loaded, size)  # an unknown name should fail before data is fetched
         folder = Path(out) if out is not None else default_folder(loaded.name)
         refuse_existing(folder)

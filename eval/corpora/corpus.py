@@ -7,18 +7,23 @@ from pathlib import Path
 from typing import Literal
 
 from eval.cache import cache_dir
+from eval.corpora.event_settings import EventSettings
 
 MANIFEST = "manifest.csv"
+
+Kind = Literal["audio", "features", "events", "event images"]
+
+EVENT_KINDS: tuple[Kind, ...] = ("events", "event images")
 
 
 @dataclass(frozen=True)
 class Utterance:
-    """One recording, or one ``[L, D]`` array of features.
+    """One recording: of speech, of events, or one ``[L, D]`` array of features.
 
     Args:
-        path: The file.
+        path: The file; the folder of a sequence of event images.
         label: The emotion.
-        speaker: Who speaks; never on both sides of a split.
+        speaker: Who speaks, or whose eye it is; never on both sides of a split.
         session: Recording session, where a corpus is split by sessions.
         split: ``train``, ``validation`` or ``test``, where a corpus prescribes it.
     """
@@ -42,15 +47,24 @@ class Corpus:
         kind: What the files hold.
         licence: Of the recordings, where known.
         notes: What a person should know but need not mend.
+        events: How events are read; None of a corpus that holds none.
+        synthetic: Whether no person was ever recorded.
     """
 
     name: str
     root: Path
     utterances: tuple[Utterance, ...]
     classes: tuple[str, ...]
-    kind: Literal["audio", "features"]
+    kind: Kind
     licence: str | None
     notes: tuple[str, ...]
+    events: EventSettings | None = None
+    synthetic: bool = False
+
+    @property
+    def is_events(self) -> bool:
+        """Whether it holds events, as files or as images."""
+        return self.kind in EVENT_KINDS
 
 
 @dataclass(frozen=True)
@@ -65,6 +79,8 @@ class CorpusInfo:
         classes: The labels, sorted.
         licence: Of the recordings.
         source: Whom to cite.
+        kind: What the files hold.
+        folder_name: Its folder in the cache; its name if not given.
     """
 
     name: str
@@ -74,11 +90,13 @@ class CorpusInfo:
     classes: tuple[str, ...]
     licence: str
     source: str
+    kind: Kind = "audio"
+    folder_name: str | None = None
 
     @property
     def folder(self) -> Path:
         """Where it lies once fetched."""
-        return cache_dir("corpora", self.name)
+        return cache_dir("corpora", self.folder_name or self.name)
 
     @property
     def fetched(self) -> bool:

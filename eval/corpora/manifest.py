@@ -6,20 +6,23 @@ import csv
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Literal
 
-from eval.corpora.corpus import Corpus, Utterance
+import numpy as np
+
+from eval.corpora.corpus import Corpus, Kind, Utterance
+from eval.corpora.event_settings import read_settings
 from search_spaces.errors import NasError, nearest
 
 REQUIRED = ("path", "label", "speaker")
 COLUMNS = (*REQUIRED, "session", "split")
 SPLITS = ("train", "validation", "test")
 
-KINDS: dict[str, Literal["audio", "features"]] = {
+KINDS: dict[str, Kind] = {
     ".wav": "audio",
     ".flac": "audio",
     ".ogg": "audio",
-    ".npy": "features",
+    ".npy": "features",  # or events: its header says
+    ".npz": "events",
 }
 
 LEAST_SPEAKERS = 3
@@ -28,20 +31,30 @@ LEAST_UTTERANCES = 2  # of a class
 _Row = tuple[int, list[str]]
 
 
-def read_manifest(path: Path, *, name: str | None = None, licence: str | None = None) -> Corpus:
-    """Read and check a manifest; the files it names must exist but are not opened.
+def read_manifest(
+    path: Path,
+    *,
+    name: str | None = None,
+    licence: str | None = None,
+    notes: Sequence[str] = (),
+    synthetic: bool = False,
+) -> Corpus:
+    """Read and check a manifest; the files it names must exist but are not read.
 
     Paths in it are relative to its own folder, or absolute. A byte-order mark and Windows line
-    ends do no harm; empty lines are passed over.
+    ends do no harm; empty lines are passed over. Of an ``.npy`` file the header is read: a
+    structured array holds events, any other features.
 
     Args:
         path: The csv file.
         name: Of the corpus; the folder's name if not given.
         licence: Of the recordings, where known.
+        notes: What a person should know.
+        synthetic: Whether no person was ever recorded.
 
     Raises:
-        NasError: A mistake in the manifest, with its line; or a corpus that cannot be split
-            by speakers.
+        NasError: A mistake in the manifest or in ``events.yaml`` beside it, with its line; or
+            a corpus that cannot be split by speakers.
     """
     rows = _rows(path)
     _, header = next(rows, (1, []))
@@ -49,6 +62,7 @@ def read_manifest(path: Path, *, name: str | None = None, licence: str | None = 
     root = path.parent.resolve()
     utterances: list[Utterance] = []
     lines: dict[Path, int] = {}
+    kind: Kind | None = None
     for line, row in rows:
         utterance = _utterance(f"{path}:{line}", columns, row, root)
         if utterance.path in lines:
@@ -57,26 +71,29 @@ def read_manifest(path: Path, *, name: str | None = None, licence: str | None = 
                 where=f"{path}:{line}",
                 hint=f"the first is in line {lines[utterance.path]}; remove one",
             )
-        if utterances and _kind(utterance) != _kind(utterances[0]):
+        found = _kind(utterance.path)
+        if kind is not None and found != kind:
             raise NasError(
-                f"{utterance.path.name} holds {_kind(utterance)}, the rows above"
-                f" {_kind(utterances[0])}",
+                f"{utterance.path.name} holds {found}, the rows above {kind}",
                 where=f"{path}:{line}",
-                hint="a corpus is all audio or all .npy features; make two manifests",
+                hint="a corpus is all audio, all features or all events; make two manifests",
             )
+        kind = found
         lines[utterance.path] = line
         utterances.append(utterance)
-    if not utterances:
+    if kind is None:
         raise NasError("the manifest has no utterances", where=str(path))
-    notes = _check_whole(path, utterances)
+    found_notes = check_whole(path, utterances)
     return Corpus(
         name=name or root.name,
         root=root,
         utterances=tuple(utterances),
         classes=tuple(sorted({u.label for u in utterances})),
-        kind=_kind(utterances[0]),
+        kind=kind,
         licence=licence,
-        notes=notes,
+        notes=(*notes, *found_notes),
+        events=read_settings(root) if kind == "events" else None,
+        synthetic=synthetic,
     )
 
 
@@ -149,15 +166,29 @@ def _utterance(where: str, columns: list[str], row: list[str], root: Path) -> Ut
     return Utterance(path.resolve(), cells["label"], cells["speaker"], cells.get("session"), split)
 
 
-def _kind(utterance: Utterance) -> Literal["audio", "features"]:
-    return KINDS[utterance.path.suffix.lower()]
+def _kind(path: Path) -> Kind:
+    suffix = path.suffix.lower()
+    if suffix == ".npy":
+        try:
+            structured = np.load(path, mmap_mode="r", allow_pickle=False).dtype.names is not None
+        except (ValueError, OSError, EOFError):
+            structured = False  # whoever reads it says what is wrong with it
+        return "events" if structured else "features"
+    return KINDS[suffix]
 
 
-def _check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+def check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
     """Refuse what no speaker-independent evaluation can use.
+
+    Args:
+        path: The manifest or folder, for the error.
+        utterances: All of them.
 
     Returns:
         Notes on what it can use only badly.
+
+    Raises:
+        NasError: Too few speakers, labels or utterances of a label; a split without a part.
     """
     speakers = {u.speaker for u in utterances}
     if len(speakers) < LEAST_SPEAKERS:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import click
 
 from nas.cli.confirm import Ticker, interval_cells
@@ -9,12 +11,17 @@ from nas.cli.output import Out, millijoules, with_output
 
 
 @click.command()
-@click.option("--data", help="Corpus name or folder with a manifest.csv.  [default: polish]")
+@click.option(
+    "--data", help="Corpus name, folder with a manifest.csv, or see:FOLDER.  [default: polish]"
+)
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--only", multiple=True, metavar="NAME", help="These only; ablations by name too.")
 @click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
 @click.option("--layer", type=int, help="Hidden layer of the encoder.")
 @click.option("--frame-rate", type=float, help="Frames per second after pooling.")
+@click.option(
+    "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
+)
 @with_output
 def baselines(
     data: str | None,
@@ -23,6 +30,7 @@ def baselines(
     encoder: str | None,
     layer: int | None,
     frame_rate: float | None,
+    sampling: str | None,
     out: Out,
 ) -> None:
     """Measure what a spiking head must be compared with, on every outer fold.
@@ -50,7 +58,8 @@ def baselines(
     from nas.corpus import load
 
     prepare_cpu()
-    request = {"data": data, "encoder": encoder, "layer": layer, "frame_rate": frame_rate}
+    request: dict[str, Any] = {"data": data, "encoder": encoder, "layer": layer}
+    request |= {"frame_rate": frame_rate, "sampling": sampling}
     dataset = load(request, out.say)
     rows = measure_outer(
         dataset,

@@ -15,8 +15,11 @@ def data() -> None:
     """List, fetch and check corpora.
 
     A corpus is the name of a bundled one, or a folder with a manifest.csv of
-    path,label,speaker[,session][,split], where a path is audio (wav, flac, ogg) or an .npy
-    of features [L, D].
+    path,label,speaker[,session][,split], where a path is audio (wav, flac, ogg), an .npy
+    of features [L, D], or events: an .npz with arrays t (microseconds), x, y, p, or an .npy
+    with such fields. A file events.yaml beside the manifest says what event files do not:
+    sensor and size (width, height), clips per sequence, frame_rate. see:FOLDER is the SEE
+    data set of eye events.
     """
 
 
@@ -38,6 +41,7 @@ def list_(out: Out) -> None:
             "classes": list(info.classes),
             "licence": info.licence,
             "source": info.source,
+            "kind": info.kind,
             "fetched": info.fetched,
         }
         for info in BUNDLED.values()
@@ -46,8 +50,9 @@ def list_(out: Out) -> None:
     def human() -> None:
         for r in rows:
             here = "fetched" if r["fetched"] else f"not fetched: nas data fetch {r['name']}"
+            what = "clips" if r["kind"] == "audio" else "event sequences"
             out.line(f"{r['name']}: {r['title']} ({here})")
-            out.line(f"  {r['clips']} clips, {r['speakers']} speakers, {', '.join(r['classes'])}")
+            out.line(f"  {r['clips']} {what}, {r['speakers']} speakers, {', '.join(r['classes'])}")
             out.line(f"  {r['licence']}; {r['source']}")
 
     out.result(rows, human, lambda: [r["name"] for r in rows])
@@ -57,7 +62,7 @@ def list_(out: Out) -> None:
 @click.argument("corpus")
 @with_output
 def fetch(corpus: str, out: Out) -> None:
-    """Fetch a bundled corpus into the cache (NAS_CACHE, default per XDG).
+    """Fetch a bundled corpus into the cache (NAS_CACHE, default per XDG), or make it there.
 
     Example: nas data fetch polish
     """
@@ -99,6 +104,9 @@ def check(corpus: str, out: Out) -> None:
         low, middle, high = report["length"]
         unit = report["length_unit"]
         out.line(f"length: {low:.2f} to {high:.2f} {unit}, median {middle:.2f}")
+        if report["events"]:
+            fewest, middle, most = report["events"]
+            out.line(f"events a sequence: {fewest:.0f} to {most:.0f}, median {middle:.0f}")
         tests = report["outer_folds"]
         out.line(f"{len(tests)} outer folds, test on: {', '.join(tests)}")
         for group in report["duplicates"]:

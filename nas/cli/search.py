@@ -20,8 +20,12 @@ Examples:
 )
 @click.option("--space", help="YAML file, or the name of a packaged space.")
 @click.option("--budget", type=int, help="Full trainings to spend.  [default: 200]")
-@click.option("--data", help="Corpus name or folder with a manifest.csv.  [default: polish]")
-@click.option("--searcher", help="random, nsga2, tpe or local.  [default: tpe]")
+@click.option(
+    "--data",
+    help="Corpus name, folder with a manifest.csv, or see:FOLDER."
+    "  [default: polish; for event frames synthetic_eyes]",
+)
+@click.option("--searcher", help="random, nsga2, tpe or local.  [default: the space's, else tpe]")
 @click.option("--seed", type=int, help="Of everything random.  [default: 0]")
 @click.option("--out", "out_folder", help="Folder of the run.  [default: runs/<space>-<date>-<n>]")
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run.")
@@ -29,6 +33,9 @@ Examples:
 @click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
 @click.option("--layer", type=int, help="Hidden layer of the encoder.")
 @click.option("--frame-rate", type=float, help="Frames per second after pooling.")
+@click.option(
+    "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
+)
 @click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
 @click.option(
     "--validation-folds",

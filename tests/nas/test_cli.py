@@ -134,9 +134,9 @@ def test_space_commands(space: Path) -> None:
 
 
 def test_data_list_names_the_licence() -> None:
-    [polish] = json.loads(nas("data", "list", "--json").stdout)
-    assert polish["name"] == "polish"
-    assert polish["licence"].startswith("CC BY")
+    listed = {r["name"]: r for r in json.loads(nas("data", "list", "--json").stdout)}
+    assert listed["polish"]["licence"].startswith("CC BY")
+    assert "synthetic" in listed["synthetic_eyes"]["title"].lower()
 
 
 def test_nothing_measured_exits_1_and_shows_why(space: Path, tmp_path: Path) -> None:

@@ -159,7 +159,7 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
 def _latency(network: nn.Module, dataset: Dataset, held: Indices) -> float:
     frames = getattr(network, "latency_frames", None)
     if frames is None:  # it waits for the end of the utterance
-        frames = float((dataset.offsets[held + 1] - dataset.offsets[held]).mean())
+        return dataset.seconds(held)
     return float(frames) / dataset.frame_rate
 
 

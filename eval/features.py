@@ -84,6 +84,12 @@ class Dataset:
         """What a network family is built for: ``D``, or ``(L, C, H, W)`` of a clip."""
         return self.dim if self.clip is None else self.clip
 
+    def seconds(self, indices: npt.NDArray[np.int64]) -> float:
+        """Return the mean duration of utterances [s], skipped frames of clips included."""
+        if self.clip is not None:
+            return Sampling.parse(self.source["sampling"]).span / self.frame_rate
+        return float((self.offsets[indices + 1] - self.offsets[indices]).mean()) / self.frame_rate
+
     def utterance(self, i: int) -> npt.NDArray[np.floating[Any]]:
         """Return ``[L, D]``, the frames of one utterance, as a view of the file."""
         return self.frames[self.offsets[i] : self.offsets[i + 1]]

@@ -66,6 +66,11 @@ BASELINES: dict[str, Named] = {
 
 ABLATIONS: dict[str, Named] = {
     "reference": Named("pts_snn", REFERENCE, "all parts"),
+    "ttfs": Named(
+        "pts_snn",
+        _without(neuron__type="ttfs"),
+        "the reference in time-to-first-spike neurons, 16 steps",
+    ),
     "no_shift": Named("pts_snn", _without(encoder__shift=[0.0, 0.0]), "no temporal shift"),
     "static_bias": Named(
         "pts_snn", _without(*_PROMPTS, calibration__kind="static"), "one learned bias voltage"

@@ -63,7 +63,7 @@ def networks() -> Iterator[Any]:
         yield pytest.param("ttfs_conv", space.sample(rng), CLIP, (frames_of_a_clip(),), id=str(i))
 
 
-@pytest.mark.parametrize(("family", "values", "shape", "batch"), networks())
+@pytest.mark.parametrize(("family", "values", "shape", "batch"), list(networks()))
 def test_every_view_of_a_family_is_the_same_network(
     family: str, values: Any, shape: Any, batch: tuple[Tensor, ...]
 ) -> None:
@@ -101,7 +101,7 @@ def test_padding_changes_nothing_in_any_view(name: str) -> None:
                 assert torch.allclose(network(other, lengths)[1:], alone, rtol=0, atol=1e-12)
 
 
-@pytest.mark.parametrize(("family", "values", "shape", "batch"), networks())
+@pytest.mark.parametrize(("family", "values", "shape", "batch"), list(networks()))
 def test_latency_is_the_sum_of_the_windows_in_series(
     family: str, values: Any, shape: Any, batch: tuple[Tensor, ...]
 ) -> None:

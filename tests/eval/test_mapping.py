@@ -120,3 +120,20 @@ def test_the_checkpoint_comes_back_as_the_spiking_network(tmp_path: Path):
     path.write_bytes(b"no weights")
     with pytest.raises(NasError, match="not the network's weights"):
         load_network(path, VALUES, "pts_snn", DIM, 3)
+
+
+def test_neurons_are_compared_by_the_same_columns():
+    dataset = synthetic()
+    fold = outer_folds(dataset)[0]
+    recipe = Recipe(epochs=1, batch_size=16)
+    results = {
+        neuron: evaluate({"neuron.type": neuron}, dataset, [fold], family="pts_snn", recipe=recipe)
+        for neuron in ("plif", "ttfs")
+    }
+    assert results["plif"].keys() == results["ttfs"].keys()
+    for result in results.values():
+        priced = result["macs"] * 4.6e-12 + (result["acs"] + result["compares"]) * 0.9e-12
+        assert result["energy"] == pytest.approx(priced)
+        assert result["compares"] > 0  # no kind's thresholds are free
+    keys = [{frozenset(row) for row in r["layers"]} for r in results.values()]
+    assert keys[0] == keys[1]

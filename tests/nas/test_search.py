@@ -250,3 +250,14 @@ def test_two_processes_cannot_write_one_run(tmp_path: Path) -> None:
         nas.search(resume=tmp_path / "run", evaluator=measure, budget=5)
     holder.close()
     assert nas.search(resume=tmp_path / "run", evaluator=measure, budget=5).spent == 5
+
+
+def test_a_default_search_tries_every_kind_of_neuron(tmp_path: Path) -> None:
+    def counted(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        width = architecture["encoder.width"]
+        figures = {"wa": 1 - 1 / width, "ua": 1 - 1 / width, "energy": width * 1e-9}
+        return {**figures, "parameters": width}
+
+    study = nas.search(space="pts_snn.yaml", evaluator=counted, budget=40, out=tmp_path / "run")
+    tried = {e.architecture["neuron.type"] for e in study.evaluations}
+    assert tried == {"plif", "lif", "if", "ttfs"}

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from eval.energy.operations import OperationCounter
 from eval.energy.profile import DEFAULT_PROFILE, load_profile
 from eval.energy.table import mean_table, totals
 from eval.folds import Fold, Indices
-from eval.mapping import train_network
+from eval.mapping import Training
 from eval.recall import recall
 from eval.seeds import derived_seed
 from eval.training import Recipe, predict
-from eval.weights import save_weights
+from eval.weights import load_states, save_states, save_weights
 from search_spaces.families import get_family
 
 if TYPE_CHECKING:
@@ -33,6 +33,7 @@ class Trained:
 
     network: nn.Module
     parameters: int
+    state: dict[str, Tensor]
     fold: Fold
     predicted: np.ndarray[Any, np.dtype[np.int64]]
     loss: float
@@ -50,6 +51,7 @@ def evaluate(
     recipe: Recipe | None = None,
     profile: str = DEFAULT_PROFILE,
     checkpoint: Path | None = None,
+    partial: Path | None = None,
 ) -> dict[str, Any]:
     """Train an architecture on every fold and measure it on what each holds out.
 
@@ -63,6 +65,8 @@ def evaluate(
         recipe: How to train.
         profile: Cost model that prices the operations.
         checkpoint: Where to keep the weights trained on the first fold (safetensors).
+        partial: A file of training states. Where there is one, training goes on from it, to
+            the same result as in one go; below fidelity 1 it is written for the next time.
 
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
@@ -80,12 +84,22 @@ def evaluate(
         raise ValueError(f"fidelity {fidelity} is not in (0, 1]")
     started = time.perf_counter()
     recipe = recipe or Recipe()
+    before = load_states(partial) if partial is not None else {}
     done = [
         train_fold(
-            architecture, dataset, fold, family=family, fidelity=fidelity, seed=seed, recipe=recipe
+            architecture,
+            dataset,
+            fold,
+            family=family,
+            fidelity=fidelity,
+            seed=seed,
+            recipe=recipe,
+            before=before.get(fold.name),
         )
         for fold in folds
     ]
+    if partial is not None and fidelity < 1.0:
+        save_states({t.fold.name: t.state for t in done}, partial)
     if checkpoint is not None:
         save_weights(done[0].network, checkpoint)
     result = measure(done, dataset, profile)
@@ -102,18 +116,24 @@ def train_fold(
     fidelity: float,
     seed: int,
     recipe: Recipe,
+    before: Mapping[str, Tensor] | None = None,
 ) -> Trained:
-    """Train on one fold and predict what it holds out."""
-    rng = np.random.default_rng(derived_seed(seed, fold.name))
+    """Train on one fold, from the beginning or a state, and predict what it holds out."""
+    own = derived_seed(seed, fold.name)
+    rng = np.random.default_rng(own)
     network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
     parameters = count_parameters(network)
-    train_network(network, dataset, fold.fit, recipe, fidelity=fidelity, rng=rng)
+    training = Training(network, dataset, fold.fit, recipe, own)
+    if before is not None:
+        training.restore(before)
+    network = training.run(fidelity)
     with OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
     true = torch.from_numpy(dataset.labels[fold.held])
     return Trained(
         network=network,
         parameters=parameters,
+        state=training.state() if fidelity < 1.0 else {},
         fold=fold,
         predicted=logits.argmax(1).numpy(),
         loss=float(nn.functional.cross_entropy(logits, true)),

@@ -1,16 +1,18 @@
-"""From a trained ReLU twin to the discrete time-to-first-spike network that is measured."""
+"""A whole training, the mapping to a time-to-first-spike network included."""
 
 from __future__ import annotations
 
+import copy
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
 from eval.batches import collate, ordered
 from eval.folds import Indices
-from eval.training import Recipe, train
+from eval.training import Recipe, Trainer
 from search_spaces.ttfs import ReLUView, TTFSNetwork
 
 if TYPE_CHECKING:
@@ -20,45 +22,91 @@ FINETUNE_RATE = 0.1  # of the learning rate: the weights are nearly right alread
 BATCH = 64
 
 
-def train_network(
-    network: nn.Module,
-    dataset: Dataset,
-    indices: Indices,
-    recipe: Recipe,
-    *,
-    fidelity: float,
-    rng: np.random.Generator,
-) -> None:
-    """Train a network in place; one of B1 neurons ends as what a device runs.
+class Training:
+    """The training of one network on one fold, which can be measured and left at any epoch.
 
-    Such a network is trained as a ReLU network, its normalisations are folded, its windows are
-    fitted to the training data, and it is left in its spiking view. With ``finetune`` the last
-    share of the epochs follows after that, with rounding in the loop and a tenth of the
-    learning rate; the windows then stay, for the weights have settled into their steps.
+    A network of B1 neurons is trained as a ReLU network, its normalisations are folded, its
+    windows are fitted to the training data, and it is measured in its spiking view. With
+    ``finetune`` the last share of the epochs follows after that, with rounding in the loop and
+    a tenth of the learning rate; the windows then stay, for the weights have settled into
+    their steps.
 
     Args:
-        network: As ``train`` takes.
+        network: Freshly built; changed in place.
         dataset: The corpus.
         indices: Utterances to train on; windows too are fitted on these alone.
         recipe: How to train.
-        fidelity: Share of the epochs, in (0, 1].
-        rng: Order of the utterances.
+        seed: Of the order of the utterances.
     """
-    spiking = network if isinstance(network, TTFSNetwork) and network.discretisation else None
-    if spiking is None:
-        train(network, dataset, indices, recipe, fidelity=fidelity, rng=rng)
-        return
-    wanted = spiking.discretisation
-    assert wanted is not None
-    epochs = recipe.epochs_at(fidelity)
-    last = min(epochs - 1, round(wanted.finetune * epochs))
-    first = replace(recipe, epochs=epochs - last)
-    train(network, dataset, indices, first, fidelity=1.0, rng=rng)
-    spiking.fold()
-    spiking.fit_windows((collate(dataset, b)[:2] for b in ordered(indices, BATCH)), wanted.margin)
-    if last:
-        rate = FINETUNE_RATE * recipe.learning_rate
-        tuning = replace(recipe, epochs=last, learning_rate=rate)
-        with spiking.viewed(ReLUView(steps=wanted.steps)):
-            train(network, dataset, indices, tuning, fidelity=1.0, rng=rng)
-    spiking.view = spiking.spiking_view()
+
+    def __init__(
+        self, network: nn.Module, dataset: Dataset, indices: Indices, recipe: Recipe, seed: int
+    ) -> None:
+        self.network = network
+        self.dataset = dataset
+        self.indices = indices
+        self.recipe = recipe
+        self.seed = seed
+        self._spiking: TTFSNetwork | None = None
+        last = 0
+        if isinstance(network, TTFSNetwork) and network.discretisation is not None:
+            self._spiking = network
+            share = network.discretisation.finetune
+            last = min(recipe.epochs - 1, round(share * recipe.epochs))
+        self._first_epochs = recipe.epochs - last
+        self._trainer = Trainer(
+            network, dataset, indices, replace(recipe, epochs=self._first_epochs), seed
+        )
+        self._tuner: Trainer | None = None
+
+    def run(self, fidelity: float) -> nn.Module:
+        """Train to a share of the epochs, in (0, 1].
+
+        Returns:
+            The network to measure. At fidelity 1 it is the trained one and the training is
+            over; before, a time-to-first-spike network is a mapped copy of it.
+        """
+        target = self.recipe.epochs_at(fidelity)
+        self._trainer.run_to(min(target, self._first_epochs))
+        spiking = self._spiking
+        if spiking is None:
+            return self.network
+        if target > self._first_epochs:
+            if self._tuner is None:
+                self._map(spiking)
+                self._tuner = self._make_tuner()
+            assert spiking.discretisation is not None
+            with spiking.viewed(ReLUView(steps=spiking.discretisation.steps)):
+                self._tuner.run_to(target - self._first_epochs)
+            return spiking
+        measured = spiking if target == self.recipe.epochs else copy.deepcopy(spiking)
+        self._map(measured)
+        return measured
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that going on needs, as tensors by name."""
+        current = self._tuner or self._trainer
+        return current.state() | {"tuning": torch.tensor(self._tuner is not None)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to a state of the same training, from which ``run`` goes on."""
+        if bool(tensors["tuning"]):
+            assert self._spiking is not None
+            self._spiking.fold()
+            self._spiking.view = self._spiking.spiking_view()
+            self._trainer.epoch = self._first_epochs
+            self._tuner = self._make_tuner()
+        (self._tuner or self._trainer).restore(tensors)
+
+    def _map(self, network: TTFSNetwork) -> None:
+        assert network.discretisation is not None
+        network.fold()
+        batches = (collate(self.dataset, b)[:2] for b in ordered(self.indices, BATCH))
+        network.fit_windows(batches, network.discretisation.margin)
+        network.view = network.spiking_view()
+
+    def _make_tuner(self) -> Trainer:
+        rate = FINETUNE_RATE * self.recipe.learning_rate
+        epochs = self.recipe.epochs - self._first_epochs
+        recipe = replace(self.recipe, epochs=epochs, learning_rate=rate)
+        return Trainer(self.network, self.dataset, self.indices, recipe, self.seed + 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -48,45 +49,81 @@ class Recipe:
         return max(1, round(self.epochs * fidelity))
 
 
-def train(
-    network: nn.Module,
-    dataset: Dataset,
-    indices: Indices,
-    recipe: Recipe,
-    *,
-    fidelity: float,
-    rng: np.random.Generator,
-) -> None:
-    """Train a network in place.
+class Trainer:
+    """Trains a network in place; can stop after any epoch and go on as if it never had.
 
-    The loss weighs classes by their inverse frequency, so that UA counts as much as WA.
+    The loss weighs classes by their inverse frequency, so that UA counts as much as WA. The
+    learning rate follows the whole of the training wherever it stops: what is measured half-way
+    is a point of the learning curve, and going on from there costs nothing twice.
 
     Args:
         network: Takes ``(features [B, L, D], lengths [B])``, gives logits ``[B, C]``.
         dataset: The corpus.
         indices: Utterances to train on.
         recipe: Epochs, rates and the rest.
-        fidelity: Share of the epochs, in (0, 1].
-        rng: Order of the utterances.
+        seed: Of the order of the utterances.
     """
-    counts = np.bincount(dataset.labels[indices], minlength=len(dataset.classes))
-    weight = torch.tensor(len(indices) / (len(counts) * np.maximum(counts, 1)), dtype=torch.float)
-    loss_of = nn.CrossEntropyLoss(weight, label_smoothing=recipe.label_smoothing)
-    epochs = recipe.epochs_at(fidelity)
-    steps = epochs * math.ceil(len(indices) / recipe.batch_size)
-    optimizer = torch.optim.AdamW(_groups(network, recipe.weight_decay), lr=recipe.learning_rate)
-    step = 0
-    network.train()
-    for _ in range(epochs):
-        for batch in shuffled(indices, recipe.batch_size, rng):
-            features, lengths, labels = collate(dataset, batch)
-            for group in optimizer.param_groups:
-                group["lr"] = recipe.learning_rate * _schedule(step / steps, recipe.warmup)
-            optimizer.zero_grad()
-            loss_of(network(features, lengths), labels).backward()
-            nn.utils.clip_grad_norm_(network.parameters(), recipe.clip)
-            optimizer.step()
-            step += 1
+
+    def __init__(
+        self, network: nn.Module, dataset: Dataset, indices: Indices, recipe: Recipe, seed: int
+    ) -> None:
+        counts = np.bincount(dataset.labels[indices], minlength=len(dataset.classes))
+        weight = torch.tensor(len(indices) / (len(counts) * np.maximum(counts, 1)))
+        self.network = network
+        self.dataset = dataset
+        self.indices = indices
+        self.recipe = recipe
+        self.seed = seed
+        self.epoch = 0
+        self._loss = nn.CrossEntropyLoss(
+            weight.to(torch.float), label_smoothing=recipe.label_smoothing
+        )
+        self._optimizer = torch.optim.AdamW(
+            _groups(network, recipe.weight_decay), lr=recipe.learning_rate
+        )
+
+    def run_to(self, epoch: int) -> None:
+        """Train until so many epochs are done."""
+        recipe = self.recipe
+        steps = math.ceil(len(self.indices) / recipe.batch_size)
+        self.network.train()
+        while self.epoch < epoch:
+            # of the epoch alone, so that nothing random has to be kept when training stops
+            rng = np.random.default_rng([self.seed, self.epoch])
+            step = self.epoch * steps
+            for batch in shuffled(self.indices, recipe.batch_size, rng):
+                features, lengths, labels = collate(self.dataset, batch)
+                rate = _schedule(step / (steps * recipe.epochs), recipe.warmup)
+                for group in self._optimizer.param_groups:
+                    group["lr"] = recipe.learning_rate * rate
+                self._optimizer.zero_grad()
+                self._loss(self.network(features, lengths), labels).backward()
+                nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+                self._optimizer.step()
+                step += 1
+            self.epoch += 1
+
+    def state(self) -> dict[str, Tensor]:
+        """Return all that going on needs, as tensors by name."""
+        tensors = {f"network.{k}": v for k, v in self.network.state_dict().items()}
+        for i, values in self._optimizer.state_dict()["state"].items():
+            tensors |= {f"optimizer.{i}.{k}": torch.as_tensor(v) for k, v in values.items()}
+        return tensors | {"epoch": torch.tensor(self.epoch)}
+
+    def restore(self, tensors: Mapping[str, Tensor]) -> None:
+        """Go back to a state of the same training."""
+        self.epoch = int(tensors["epoch"])
+        weights = {
+            k.removeprefix("network."): v for k, v in tensors.items() if k.startswith("network.")
+        }
+        self.network.load_state_dict(weights)
+        moments: dict[int, dict[str, Tensor]] = {}
+        for key, value in tensors.items():
+            if key.startswith("optimizer."):
+                _, index, name = key.split(".")
+                moments.setdefault(int(index), {})[name] = value
+        whole = self._optimizer.state_dict()
+        self._optimizer.load_state_dict({**whole, "state": moments})
 
 
 @torch.no_grad()

@@ -109,12 +109,12 @@ def _keep(
     import numpy as np
 
     from eval.evaluate import build
-    from eval.mapping import train_network
+    from eval.mapping import Training
     from eval.weights import save_weights
 
     rng = np.random.default_rng(0)
     network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
-    train_network(network, dataset, np.arange(len(dataset)), recipe, fidelity=1.0, rng=rng)
+    network = Training(network, dataset, np.arange(len(dataset)), recipe, seed=0).run(1.0)
     remade = ("format", "values", "environment", "held_out")
     written = {k: v for k, v in config.items() if k not in remade}
     written |= {

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
-from eval.corpora import polish, see, synthetic_eyes
+from eval.corpora import polish, see, synthetic_eyes, synthetic_speech
 from eval.corpora.corpus import MANIFEST, Corpus, CorpusInfo, Kind, Utterance
 from eval.corpora.manifest import read_manifest
 from eval.packages import Say, silent
@@ -27,11 +27,14 @@ __all__ = [
 DEFAULT_CORPUS = polish.INFO.name
 DEFAULT_EVENT_CORPUS = synthetic_eyes.INFO.name
 
-BUNDLED: dict[str, CorpusInfo] = {i.name: i for i in (polish.INFO, synthetic_eyes.INFO)}
+BUNDLED: dict[str, CorpusInfo] = {
+    i.name: i for i in (polish.INFO, synthetic_eyes.INFO, synthetic_speech.INFO)
+}
 
 _OPENERS: dict[str, Callable[[Say], Corpus]] = {
     polish.INFO.name: polish.open_polish,
     synthetic_eyes.INFO.name: synthetic_eyes.open_synthetic_eyes,
+    synthetic_speech.INFO.name: synthetic_speech.open_synthetic_speech,
 }
 
 

@@ -18,7 +18,7 @@ from eval.batches import collate, shuffled
 from eval.evaluate import build, evaluate, train_fold
 from eval.folds import Fold, outer_folds
 from eval.recall import recall
-from eval.training import Recipe, predict, train
+from eval.training import Recipe, Trainer, predict
 from search_spaces.errors import NasError
 from search_spaces.named import NAMED
 
@@ -163,7 +163,7 @@ def test_rare_classes_weigh_by_their_inverse_frequency(monkeypatch):
     monkeypatch.setattr(nn, "CrossEntropyLoss", Spy)
     data, rng = synthetic((36, 4)), np.random.default_rng(0)
     network = build(HEAD, "pts_snn", DIM, 2, rng)
-    train(network, data, np.arange(40), Recipe(epochs=1), fidelity=1.0, rng=rng)
+    Trainer(network, data, np.arange(40), Recipe(epochs=1), seed=0)
     assert weights[0].tolist() == pytest.approx([40 / 72, 5.0])
 
 

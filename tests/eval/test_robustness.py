@@ -8,7 +8,7 @@ import torch
 
 from eval.evaluate import build
 from eval.folds import outer_folds
-from eval.mapping import train_network
+from eval.mapping import Training
 from eval.robustness import robustness
 from eval.training import Recipe
 
@@ -26,7 +26,7 @@ def measured(neuron: str, draws: int = 3, seed: int = 0):
     rng = np.random.default_rng(0)
     values = {"neuron.type": neuron, "encoder.width": 16, "encoder.depth": 1}
     network = build(values, "pts_snn", DIM, 3, rng)
-    train_network(network, dataset, fold.fit, Recipe(batch_size=16), fidelity=1.0, rng=rng)
+    network = Training(network, dataset, fold.fit, Recipe(batch_size=16), seed=0).run(1.0)
     before = copy.deepcopy(network.state_dict())
     rows = robustness(network, dataset, fold.held, draws=draws, seed=seed)
     assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())

@@ -12,6 +12,7 @@ import numpy as np
 from nas.evaluation import Evaluation, Job, plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.inline import InlineExecutor
+from nas.halving import make_schedule
 from nas.run_config import RunConfig, describe_environment
 from nas.runs import default_folder, refuse_existing
 from nas.searchers import DEFAULT_SEARCHER, Searcher, make_searcher
@@ -56,6 +57,7 @@ def search(
     sampling: str | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
+    halving: bool | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
     command: str | None = None,
@@ -82,6 +84,8 @@ def search(
         sampling: Which event frames make a clip, such as ``E4-S3``; for events.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
+        halving: Give every new architecture a first look of an eighth of the epochs, and go on
+            with the best third only; a first look charges an eighth. Off by default.
         observer: Told about progress.
         say: Takes one line about slow preparations.
         command: For the record; by default the process's own command line.
@@ -112,7 +116,7 @@ def search(
         if out is not None:
             raise NasError("out and resume exclude each other", hint="a run stays in its folder")
         study, chosen = _resume(
-            Path(resume), space, evaluator, corpus, searcher, budget, seed, say
+            Path(resume), space, evaluator, corpus, searcher, budget, seed, halving, say
         )
     else:
         if space is None:
@@ -131,6 +135,7 @@ def search(
             planned=size,
             seed=0 if seed is None else int(seed),
             evaluator=plain(chosen.describe()),
+            halving=bool(halving),
             created=describe_environment(command),
         )
         study = Study.create(folder, config)
@@ -149,6 +154,7 @@ def _resume(
     searcher: str | None,
     budget: int | None,
     seed: int | None,
+    halving: bool | None,
     say: Say,
 ) -> tuple[Study, Any]:
     """Open a run for writing after checking that nothing asked for contradicts it."""
@@ -173,6 +179,7 @@ def _resume(
         planned=config.planned,
         seed=config.seed if seed is None else int(seed),
         evaluator=plain(chosen.describe()),
+        halving=config.halving if halving is None else halving,
     )
     different = config.differences(asked)
     if different:
@@ -245,16 +252,33 @@ def _jobs(
     """Yield evaluations to make: first those a kill left open, then new ones."""
     from eval.seeds import derived_seed
 
+    schedule = make_schedule(study.config)
     yield from study.pending
-    while study.committed + 1.0 <= study.config.budget + 1e-9:
+    while True:
         # the generator depends on nothing but the seed and the place in the record, so that
         # a resumed run proposes what the unbroken one would have
         rng = np.random.default_rng([study.config.seed, study.started])
-        architecture = next_architecture(study, searcher, refuse, rng)
-        if architecture is None:
-            study.log("exhausted", spent=study.spent)
+        archive = study.archive()
+        step = schedule.next(archive, study.config.budget - study.committed, rng)
+        if step is None:
             return
-        yield study.start(architecture, 1.0, derived_seed(study.config.seed, architecture.hash))
+        first = step.promote
+        architecture = None
+        if first is None:
+            architecture = next_architecture(study, searcher, refuse, rng)
+        if first is None and architecture is None:
+            left = study.config.budget - study.committed
+            waiting = [e for e in schedule.waiting(archive) if 1.0 - e.fidelity <= left + 1e-9]
+            if not waiting:
+                study.log("exhausted", spent=study.spent)
+                return
+            first = waiting[0]  # nothing new is left: finish what was begun
+        if first is not None:
+            yield study.start(first.architecture, 1.0, first.seed, paid=first.fidelity)
+            continue
+        assert architecture is not None
+        seed = derived_seed(study.config.seed, architecture.hash)
+        yield study.start(architecture, step.fidelity, seed)
 
 
 def next_architecture(

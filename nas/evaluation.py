@@ -25,14 +25,25 @@ class Job:
         architecture: What to evaluate.
         fidelity: Share of the full training, in (0, 1].
         seed: Of everything random in the evaluation.
+        paid: Fidelity that an earlier evaluation of the same architecture has reached; only
+            the rest is charged.
         checkpoint: Where an evaluator may leave trained weights.
+        partial: Where it may leave the state of a training that is not at its end, and find
+            that of an earlier one.
     """
 
     number: int
     architecture: Architecture
     fidelity: float
     seed: int
+    paid: float = 0.0
     checkpoint: Path | None = None
+    partial: Path | None = None
+
+    @property
+    def cost(self) -> float:
+        """What it charges to the budget."""
+        return self.fidelity - self.paid
 
 
 @dataclass(frozen=True)
@@ -97,7 +108,8 @@ def make_evaluation(
     """
     started = time.perf_counter()
     try:
-        extra = {"checkpoint": job.checkpoint} if getattr(evaluator, "checkpoints", False) else {}
+        files = {"checkpoint": job.checkpoint, "partial": job.partial}
+        extra = files if getattr(evaluator, "checkpoints", False) else {}
         result = evaluator(job.architecture.as_dict(), job.fidelity, job.seed, **extra)
         metrics = plain(result)
         objectives = {name: _number(metrics, name, "objective") for name in space.objectives}
@@ -115,7 +127,7 @@ def make_evaluation(
         number=job.number,
         architecture=job.architecture,
         fidelity=job.fidelity,
-        cost=job.fidelity,
+        cost=job.cost,
         seed=job.seed,
         objectives=objectives,
         metrics=metrics,

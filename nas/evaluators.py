@@ -163,6 +163,7 @@ class CorpusEvaluator:
         fidelity: float,
         seed: int,
         checkpoint: Path | None = None,
+        partial: Path | None = None,
     ) -> Mapping[str, Any]:
         """Measure an architecture on the validation speakers."""
         from eval.evaluate import evaluate
@@ -177,6 +178,7 @@ class CorpusEvaluator:
             recipe=self.recipe,
             profile=self.profile,
             checkpoint=checkpoint,
+            partial=partial,
         )
 
     def refuse(self, architecture: Mapping[str, Any]) -> str | None:

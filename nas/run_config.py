@@ -36,6 +36,7 @@ class RunConfig:
         seed: Of everything random.
         evaluator: ``{"kind": "function", ...}`` or ``{"kind": "corpus", ...}`` with what it
             needs to be made again.
+        halving: Whether new architectures are first trained for a share of the epochs only.
         created: Time, versions, machine, command line: for people, never compared.
     """
 
@@ -45,6 +46,7 @@ class RunConfig:
     planned: int
     seed: int
     evaluator: Mapping[str, Any]
+    halving: bool = False
     created: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -85,6 +87,7 @@ class RunConfig:
                 planned=data["planned"],
                 seed=data["seed"],
                 evaluator=data["evaluator"],
+                halving=data.get("halving", False),
                 created=data["created"],
             )
         except (KeyError, TypeError) as error:
@@ -104,6 +107,7 @@ class RunConfig:
             "space": dict(self.space.definition),
             "searcher": self.searcher,
             "seed": self.seed,
+            "halving": self.halving,
             "evaluator": dict(self.evaluator),
         }
 

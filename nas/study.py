@@ -16,6 +16,7 @@ import numpy as np
 from nas import pareto
 from nas.archive import Archive
 from nas.evaluation import Evaluation, Job
+from nas.halving import first_looks, promoted
 from nas.record import (
     JOURNAL,
     WriterLock,
@@ -127,7 +128,7 @@ class Study:
     @property
     def committed(self) -> float:
         """Full-training equivalents charged or under way."""
-        return self.spent + sum(job.fidelity for job in self.pending)
+        return self.spent + sum(job.cost for job in self.pending)
 
     @property
     def started(self) -> int:
@@ -171,7 +172,9 @@ class Study:
         Raises:
             NasError: None or several match.
         """
-        by_hash = {e.architecture.hash: e for e in self._done}
+        by_hash: dict[str, Evaluation] = {}
+        for e in sorted(self._done, key=lambda e: e.fidelity):
+            by_hash[e.architecture.hash] = e  # the fullest one of each
         found = {h: e for h, e in by_hash.items() if h.startswith(prefix)}
         if len(found) == 1:
             return next(iter(found.values()))
@@ -184,9 +187,11 @@ class Study:
 
     # -- writing ------------------------------------------------------------------------------
 
-    def start(self, architecture: Architecture, fidelity: float, seed: int) -> Job:
+    def start(
+        self, architecture: Architecture, fidelity: float, seed: int, paid: float = 0.0
+    ) -> Job:
         """Record that an evaluation begins, in one write."""
-        template = new_trial(self.space, architecture, fidelity, seed)
+        template = new_trial(self.space, architecture, fidelity, seed, paid)
         trial_id = self._storage.create_new_trial(self._study_id, template)
         trial = self._storage.get_trial(trial_id)
         job = read_job(trial, self.folder)
@@ -250,6 +255,22 @@ class Study:
         for path in (self.folder / "checkpoints").glob("*"):
             if path.stem not in keep or path.suffix != ".safetensors":
                 path.unlink(missing_ok=True)
+        for path in self._stale_states():
+            path.unlink(missing_ok=True)
+
+    def _stale_states(self) -> list[Path]:
+        """Training states that no promotion will ask for: finished, or in the worse half."""
+        import moocore
+
+        archive = self.archive()
+        looks, done = first_looks(archive), promoted(archive)
+        keep = {job.architecture.hash for job in self.pending}
+        if looks:
+            ranks = moocore.pareto_rank(archive.losses(looks))
+            middle = np.median(ranks)
+            keep |= {e.architecture.hash for e, r in zip(looks, ranks, strict=True) if r <= middle}
+        keep -= done - {job.architecture.hash for job in self.pending}
+        return [p for p in (self.folder / "partial").glob("*") if p.stem not in keep]
 
     # -- reading the journal --------------------------------------------------------------------
 

@@ -19,7 +19,14 @@ def checkpoint_path(folder: Path, architecture: Architecture) -> Path:
     return folder / "checkpoints" / f"{architecture.hash}.safetensors"
 
 
-def new_trial(space: Space, architecture: Architecture, fidelity: float, seed: int) -> FrozenTrial:
+def partial_path(folder: Path, architecture: Architecture) -> Path:
+    """Return where a run keeps the training state of an architecture it may promote."""
+    return folder / "partial" / f"{architecture.hash}.safetensors"
+
+
+def new_trial(
+    space: Space, architecture: Architecture, fidelity: float, seed: int, paid: float
+) -> FrozenTrial:
     """Return a running trial that holds all of an architecture, to be stored in one write."""
     from optuna.trial import FrozenTrial, TrialState
 
@@ -40,6 +47,7 @@ def new_trial(space: Space, architecture: Architecture, fidelity: float, seed: i
             "architecture": architecture.as_dict(),
             "fidelity": fidelity,
             "seed": seed,
+            "paid": paid,
         },
         system_attrs={},
         intermediate_values={},
@@ -55,7 +63,9 @@ def read_job(trial: FrozenTrial, folder: Path) -> Job:
         architecture=architecture,
         fidelity=attrs["fidelity"],
         seed=attrs["seed"],
+        paid=attrs.get("paid", 0.0),
         checkpoint=checkpoint_path(folder, architecture).resolve(),
+        partial=partial_path(folder, architecture).resolve(),
     )
 
 
@@ -67,7 +77,7 @@ def read_evaluation(trial: FrozenTrial, space: Space, folder: Path) -> Evaluatio
         number=job.number,
         architecture=job.architecture,
         fidelity=job.fidelity,
-        cost=job.fidelity,
+        cost=job.cost,
         seed=job.seed,
         objectives=dict(zip(space.objectives, trial.values or [], strict=False)),
         metrics=result["metrics"],

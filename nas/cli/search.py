@@ -42,6 +42,11 @@ Examples:
     type=click.IntRange(1),
     help="Train each candidate on this many folds only.  [default: all]",
 )
+@click.option(
+    "--halving/--no-halving",
+    default=None,
+    help="First looks of an eighth of the epochs; the best third goes on.  [default: no]",
+)
 @with_output
 def search(out_folder: str | None, out: Out, **options: Any) -> None:
     """Search a space and record a Pareto front.

@@ -1,0 +1,185 @@
+"""Successive halving for several objectives, asynchronous.
+
+Every new architecture is first trained for a small share of the epochs. Of those, the best
+third by non-dominated rank go on from where they stopped; the rest are never finished. A
+decision needs no generation to end, and nothing but the archive, so that a resumed run decides
+as the unbroken one would have.
+
+After ASHA (Li et al., MLSys 2020) with the rank of Deb et al. (2002) in the place of a loss.
+That a short training tells anything about a long one is measured and not assumed: a few
+promotions are drawn at random, and where the two do not agree, new architectures are trained
+in full at once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas import pareto
+from nas.archive import Archive
+from nas.evaluation import Evaluation
+
+if TYPE_CHECKING:
+    from nas.run_config import RunConfig
+
+LOW = 0.125  # share of the epochs of a first look; one of the eight of the default recipe
+KEEP = 3  # one of so many first looks goes on
+AT_RANDOM = 0.15  # share of the promotions that are drawn, to measure what a first look is worth
+LEAST_PAIRS = 10  # before it is judged
+FLOOR = 0.1  # of the lower confidence bound of the rank correlation
+
+
+@dataclass(frozen=True)
+class Step:
+    """What to do next.
+
+    Args:
+        fidelity: Train up to this share of the epochs.
+        promote: The evaluation to go on from; None for a new architecture.
+    """
+
+    fidelity: float
+    promote: Evaluation | None = None
+
+
+class FullOnly:
+    """Every architecture is trained in full."""
+
+    def waiting(self, archive: Archive) -> list[Evaluation]:
+        """Return nothing: nobody waits."""
+        return []
+
+    def next(self, archive: Archive, left: float, rng: np.random.Generator) -> Step | None:
+        """Return the next step within what is left of the budget; None at its end."""
+        return Step(1.0) if left + 1e-9 >= 1.0 else None
+
+
+class Halving:
+    """First looks, and the promotion of the best of them.
+
+    Args:
+        warmup: First looks before the first promotion.
+    """
+
+    def __init__(self, warmup: int) -> None:
+        self.warmup = warmup
+
+    def next(self, archive: Archive, left: float, rng: np.random.Generator) -> Step | None:
+        """As of ``FullOnly``; the end of the budget is met to the last eighth."""
+        looks = first_looks(archive)
+        waiting = self.waiting(archive)
+        rest = 1.0 - LOW
+        if left + 1e-9 < LOW:
+            return None
+        if left + 1e-9 >= rest and waiting and self._due(looks, waiting, left):
+            if rng.random() < AT_RANDOM:
+                return Step(1.0, waiting[int(rng.integers(len(waiting)))])
+            best = ranked(waiting, looks, archive)
+            if best or left < 1.0:
+                return Step(1.0, best[0] if best else waiting[0])
+        if left + 1e-9 >= 1.0 and not trusted(archive):
+            return Step(1.0)
+        return Step(LOW)
+
+    def waiting(self, archive: Archive) -> list[Evaluation]:
+        """Return the first looks that may still be promoted."""
+        taken = promoted(archive)
+        return [e for e in first_looks(archive) if e.architecture.hash not in taken]
+
+    def _due(
+        self, looks: Sequence[Evaluation], waiting: Sequence[Evaluation], left: float
+    ) -> bool:
+        """Whether a promotion is open: a third of the first looks, and at the end any."""
+        if left < 1.0:
+            return True
+        return len(looks) >= self.warmup and (len(looks) - len(waiting)) < len(looks) // KEEP
+
+
+def make_schedule(config: RunConfig) -> FullOnly | Halving:
+    """Return the schedule of a run."""
+    # a tenth of the budget for first looks, of which promotions then take as much again
+    return Halving(max(8, min(60, round(0.3 * config.planned)))) if config.halving else FullOnly()
+
+
+def first_looks(archive: Archive) -> list[Evaluation]:
+    """Return the evaluations below fidelity 1 that could be promoted."""
+    return [e for e in archive.evaluations if e.feasible and e.fidelity < 1.0]
+
+
+def promoted(archive: Archive) -> frozenset[str]:
+    """Return the hashes of architectures that were trained further, or are being trained."""
+    done = [e.architecture.hash for e in archive.evaluations if e.fidelity >= 1.0]
+    return frozenset(done + [a.hash for a in archive.pending])
+
+
+def ranked(
+    waiting: Sequence[Evaluation], looks: Sequence[Evaluation], archive: Archive
+) -> list[Evaluation]:
+    """Return those of ``waiting`` in the best third of all first looks, best first.
+
+    By non-dominated rank among all of them; within a rank by how much volume each adds to it.
+    """
+    import moocore
+
+    values = archive.losses(looks)
+    ranks = moocore.pareto_rank(values)
+    places = {e.number: i for i, e in enumerate(looks)}
+    order = np.argsort(ranks, kind="stable")
+    limit = ranks[order[max(0, -(-len(looks) // KEEP) - 1)]]
+    low, high = values.min(0), values.max(0)
+    scaled = (values - low) / np.where(high > low, high - low, 1.0)
+    chosen = [e for e in waiting if ranks[places[e.number]] <= limit]
+
+    def place(e: Evaluation) -> tuple[float, float, int]:
+        rank = ranks[places[e.number]]
+        same = scaled[ranks == rank]
+        mine = scaled[places[e.number]]
+        return float(rank), -_added(mine, same), e.number
+
+    return sorted(chosen, key=place)
+
+
+def agreement(archive: Archive) -> dict[str, dict[str, Any]]:
+    """Return how first looks and full trainings agree, by objective.
+
+    Returns:
+        Objective to ``tau`` (Kendall's, None without variation), ``pairs`` and ``low``, the
+        lower end of its 90 % interval.
+    """
+    from scipy import stats
+
+    looks = {e.architecture.hash: e for e in first_looks(archive)}
+    pairs = [(looks[e.architecture.hash], e) for e in archive.full if e.architecture.hash in looks]
+    out: dict[str, dict[str, Any]] = {}
+    for name in archive.space.objectives:
+        short = [a.objectives[name] for a, _ in pairs]
+        full = [b.objectives[name] for _, b in pairs]
+        n = len(pairs)
+        tau, low = None, None
+        if n >= 3:
+            found = float(stats.kendalltau(short, full).statistic)
+            if np.isfinite(found):
+                # normal approximation of tau's standard error without association
+                error = np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+                tau, low = found, float(found - 1.64 * error)
+        out[name] = {"tau": tau, "low": low, "pairs": n}
+    return out
+
+
+def trusted(archive: Archive) -> bool:
+    """Whether first looks may decide: not yet judged, or no objective contradicts them."""
+    found = agreement(archive).values()
+    judged = [a for a in found if a["pairs"] >= LEAST_PAIRS and a["tau"] is not None]
+    return all(a["tau"] >= FLOOR for a in judged)
+
+
+def _added(point: np.ndarray[Any, np.dtype[np.float64]], others: Any) -> float:
+    """Volume that only ``point`` dominates, up to a corner just beyond the worst."""
+    corner = np.full(len(point), 1.1)
+    without = others[~(others == point).all(1)]
+    whole = pareto.hypervolume(np.vstack((without, point[None])), corner)
+    return whole - pareto.hypervolume(without, corner)

@@ -14,10 +14,13 @@ import subprocess
 import sys
 import tempfile
 import time
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
 import report
+
+import nas
 
 NAS = [sys.executable, "-m", "nas"]
 
@@ -42,6 +45,8 @@ def main() -> None:
         seconds = time.perf_counter() - began
         peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
         baselines = json.loads((Path(folder) / "baselines.json").read_text())
+        study = nas.open_run(folder)
+        neurons = Counter(str(e.architecture["neuron.type"]) for e in study.evaluations)
         confirmed = run("confirm", folder, "--seeds", "3") if options.confirm else {}
         confirmed.pop("run", None)  # a scratch folder
     front = document["front"]
@@ -52,12 +57,15 @@ def main() -> None:
         "seconds_after_download": seconds,
         "peak_memory_gb": peak,
         "front": len(front),
+        "neurons_evaluated": dict(neurons),
+        "neurons_on_the_front": dict(Counter(m["architecture"]["neuron.type"] for m in front)),
         "best_ua": best["objectives"],
         "knee": knee["objectives"],
         "baselines": baselines,
         "confirmed": confirmed,
     }
     print(f"{options.budget} units in {seconds:.0f} s, peak memory {peak:.2f} GB")
+    print(f"neurons evaluated: {measured['neurons_evaluated']}")
     print(f"best UA on validation speakers {100 * best['objectives']['ua']:.1f} %")
     for name, row in baselines.items():
         print(f"{name} {100 * row['ua']:.1f} %")

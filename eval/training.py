@@ -67,8 +67,6 @@ class Trainer:
     def __init__(
         self, network: nn.Module, dataset: Dataset, indices: Indices, recipe: Recipe, seed: int
     ) -> None:
-        counts = np.bincount(dataset.labels[indices], minlength=len(dataset.classes))
-        weight = torch.tensor(len(indices) / (len(counts) * np.maximum(counts, 1)))
         self.network = network
         self.dataset = dataset
         self.indices = indices
@@ -76,7 +74,7 @@ class Trainer:
         self.seed = seed
         self.epoch = 0
         self._loss = nn.CrossEntropyLoss(
-            weight.to(torch.float), label_smoothing=recipe.label_smoothing
+            class_weights(dataset, indices), label_smoothing=recipe.label_smoothing
         )
         self._optimizer = torch.optim.AdamW(
             _groups(network, recipe.weight_decay), lr=recipe.learning_rate
@@ -124,6 +122,13 @@ class Trainer:
                 moments.setdefault(int(index), {})[name] = value
         whole = self._optimizer.state_dict()
         self._optimizer.load_state_dict({**whole, "state": moments})
+
+
+def class_weights(dataset: Dataset, indices: Indices) -> Tensor:
+    """Return ``[C]``, the inverse frequency of each class, 1 for all when they are balanced."""
+    counts = np.bincount(dataset.labels[indices], minlength=len(dataset.classes))
+    weights = len(indices) / (len(counts) * np.maximum(counts, 1))
+    return torch.tensor(weights, dtype=torch.float)
 
 
 @torch.no_grad()

@@ -153,6 +153,22 @@ class Family:
             full[name] = list(value) if isinstance(value, tuple) else value
         return full
 
+    def twin(self, values: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the ReLU counterpart of an architecture, as parameters of this family.
+
+        Rate-coded neurons become ReLU, what only they understand falls away. A network of B1
+        neurons is its own counterpart, until it is mapped.
+        """
+        neuron = values.get("neuron.type", getattr(self.slots.get("neuron.type"), "default", None))
+        if neuron in (None, "relu", "ttfs"):
+            return dict(values)
+        kept = {}
+        for name, value in values.items():
+            needs, wanted = self.only_when.get(name, (None, ()))
+            if needs != "neuron.type" or "relu" in wanted:
+                kept[name] = value
+        return {**kept, "neuron.type": "relu"}
+
     def check_space(self, space: Space, source: Source | None = None) -> None:
         """Refuse a space with parameters or values this family would have to ignore.
 

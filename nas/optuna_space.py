@@ -11,8 +11,12 @@ from optuna.distributions import (
     FloatDistribution,
     IntDistribution,
 )
-from optuna.trial import Trial
+from optuna.samplers import BaseSampler
+from optuna.study import Study, create_study
+from optuna.trial import Trial, TrialState, create_trial
 
+from nas.archive import Archive
+from nas.record import constraint_attributes
 from search_spaces.architecture import Architecture, Value
 from search_spaces.parameter import Parameter
 from search_spaces.space import Space
@@ -59,6 +63,30 @@ def suggest(space: Space, trial: Trial) -> Architecture:
         else:
             chosen[p.name] = tuple(_suggested(p, trial, f"{p.name}.{i}") for i in range(count))
     return Architecture(chosen)
+
+
+def study_of(space: Space, archive: Archive, sampler: BaseSampler) -> Study:
+    """Return a study in memory that holds the archive's full evaluations and what is pending."""
+    study = create_study(directions=list(space.objectives.values()), sampler=sampler)
+    for e in archive.evaluations:
+        if e.fidelity < 1.0:
+            continue
+        params, distributions = flat(space, e.architecture)
+        study.add_trial(
+            create_trial(
+                state=TrialState.COMPLETE if e.ok else TrialState.FAIL,
+                values=[e.objectives[name] for name in space.objectives] if e.ok else None,
+                params=params,
+                distributions=distributions,
+                system_attrs=constraint_attributes(space, e),
+            )
+        )
+    for architecture in archive.pending:
+        params, distributions = flat(space, architecture)
+        study.add_trial(
+            create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
+        )
+    return study
 
 
 def _suggested(p: Parameter, trial: Trial, name: str) -> Any:

@@ -205,4 +205,5 @@ def _serve() -> None:
 
 
 if __name__ == "__main__":
-    _serve()
+    with contextlib.suppress(KeyboardInterrupt):  # the one who asked hears of it too
+        _serve()

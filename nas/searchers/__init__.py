@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -11,6 +11,8 @@ from nas.archive import Archive
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError, nearest
 from search_spaces.space import Space
+
+Proxy = Callable[[Sequence[Architecture]], Sequence[Mapping[str, float]]]
 
 
 class Searcher(Protocol):
@@ -56,28 +58,65 @@ def _tpe(space: Space, budget: int) -> Searcher:
     return TPESearcher(space, startup=startup_size(budget))
 
 
+def _gp(space: Space, budget: int) -> Searcher:
+    from nas.searchers.gp import GPSearcher
+
+    return GPSearcher(space, startup=startup_size(budget))
+
+
 def _local(space: Space, budget: int) -> Searcher:
     from nas.searchers.local import LocalSearcher
 
     return LocalSearcher(space, startup=startup_size(budget))
 
 
+def _auto(space: Space, budget: int) -> Searcher:
+    from nas.searchers.auto import FrontMoves
+
+    return FrontMoves(space, startup=10)
+
+
 SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
+    "auto": _auto,
     "random": _random,
     "nsga2": _nsga2,
     "tpe": _tpe,
+    "gp": _gp,
     "local": _local,
 }
 
 DEFAULT_SEARCHER = "tpe"
+GUIDED = "+"
 
 
-def make_searcher(name: str, space: Space, budget: int) -> Searcher:
+def make_searcher(
+    name: str,
+    space: Space,
+    budget: int,
+    guided: bool | None = None,
+    proxy: Proxy | None = None,
+) -> Searcher:
     """Make a searcher by name.
+
+    Args:
+        name: One of :data:`SEARCHERS`; a ``+`` behind it asks for guidance.
+        space: Where to search.
+        budget: Full-training equivalents the search will have.
+        guided: Whether a surrogate screens the proposals; None is on for ``auto``, off for
+            the others.
+        proxy: Cheap scores of candidates by objective, for a guided searcher.
 
     Raises:
         NasError: No searcher of that name.
     """
-    if name not in SEARCHERS:
+    base = name.removesuffix(GUIDED)
+    if base not in SEARCHERS:
         raise NasError(f"unknown searcher {name!r}", hint=nearest(name, SEARCHERS))
-    return SEARCHERS[name](space, budget)
+    searcher = SEARCHERS[base](space, budget)
+    if guided is None:
+        guided = base == "auto" or name.endswith(GUIDED)
+    if not guided:
+        return searcher
+    from nas.searchers.screened import Screened
+
+    return Screened(space, searcher, startup=10, proxy=proxy)

@@ -27,18 +27,45 @@ class LocalSearcher:
         if started < self.startup or not archive.front:
             return [self.space.sample(rng) for _ in range(n)]
         taken = set(archive.seen)
+        near: dict[int, list[Architecture]] = {}
         out = []
         for _ in range(n):
-            chosen = self._move(archive, taken, rng)
+            chosen = self._move(archive, taken, near, rng)
             taken.add(chosen.hash)
             out.append(chosen)
         return out
 
-    def _move(self, archive: Archive, taken: set[str], rng: np.random.Generator) -> Architecture:
+    def _move(
+        self,
+        archive: Archive,
+        taken: set[str],
+        near: dict[int, list[Architecture]],
+        rng: np.random.Generator,
+    ) -> Architecture:
         members = [e.architecture for e in archive.front]
-        for index in rng.permutation(len(members)):
-            near = self.space.neighbours(members[int(index)], rng)
-            fresh = [a for a in near if a.hash not in taken]
+        for index in rng.permutation(len(members)).tolist():
+            if index not in near:
+                near[index] = self.space.neighbours(members[index], rng)
+            fresh = [a for a in near[index] if a.hash not in taken]
             if fresh:
                 return fresh[int(rng.integers(len(fresh)))]
         return self.space.mutate(members[int(rng.integers(len(members)))], rng, rate=3.0)
+
+
+def step(space: Space, a: Architecture, rng: np.random.Generator) -> Architecture:
+    """Return one architecture a single move away, without making all the others first."""
+    moves = [
+        (name, i, other)
+        for name, value in a.items()
+        for i, item in enumerate(value if isinstance(value, tuple) else (value,))
+        for other in space.parameter(name).moves(item)
+    ]
+    if not moves:
+        return a
+    name, i, other = moves[int(rng.integers(len(moves)))]
+    genes = a.as_dict()
+    if isinstance(genes[name], list):
+        genes[name][i] = other
+    else:
+        genes[name] = other
+    return space.complete(genes, rng)

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 import optuna
-from optuna.trial import TrialState, create_trial
 
 from nas.archive import Archive
-from nas.optuna_space import flat, suggest
-from nas.record import constraint_attributes
+from nas.optuna_space import study_of, suggest
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
@@ -33,27 +31,5 @@ class TPESearcher:
             group=True,
             seed=int(rng.integers(2**31)),
         )
-        study = optuna.create_study(
-            directions=list(self.space.objectives.values()), sampler=sampler
-        )
-        for e in archive.evaluations:
-            if e.fidelity < 1.0:
-                continue
-            params, distributions = flat(self.space, e.architecture)
-            study.add_trial(
-                create_trial(
-                    state=TrialState.COMPLETE if e.ok else TrialState.FAIL,
-                    values=[e.objectives[name] for name in self.space.objectives]
-                    if e.ok
-                    else None,
-                    params=params,
-                    distributions=distributions,
-                    system_attrs=constraint_attributes(self.space, e),
-                )
-            )
-        for architecture in archive.pending:
-            params, distributions = flat(self.space, architecture)
-            study.add_trial(
-                create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
-            )
+        study = study_of(self.space, archive, sampler)
         return [suggest(self.space, study.ask()) for _ in range(n)]

@@ -1,0 +1,1 @@
+"""What a run's own evaluations say about architectures not yet tried."""

@@ -1,0 +1,233 @@
+"""A small Gaussian process: additive effects plus smooth interactions.
+
+Rasmussen and Williams, *Gaussian Processes for Machine Learning* (2006): posterior eqs. 2.25
+and 2.26, marginal likelihood eq. 2.30, leave-one-out eqs. 5.10 to 5.12.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+import numpy as np
+import numpy.typing as npt
+from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
+
+from nas.pareto import Matrix
+
+GRID: dict[str, tuple[float, ...]] = {
+    "noise": (1e-4, 1e-3, 1e-2, 0.03, 0.1, 0.3, 1.0),
+    "relevance": (0.0, 0.5, 1.0),
+    "smooth": (0.2, 0.5, 0.8, 0.97),
+    "length": (0.3, 0.6, 1.0, 1.7),
+}
+PASSES = 2
+JITTER = 1e-8
+# what no additive effect can tell apart still counts this much of an average group
+LEAST_RELEVANCE = 0.1
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What is chosen by marginal likelihood.
+
+    Args:
+        smooth: Share of the Matern kernel; the rest is the additive one.
+        length: Length scale of the Matern kernel; two random architectures are 1.4 apart.
+        noise: Variance of the noise as a share of the signal's.
+        relevance: 0 treats every group alike; 1 scales each by its additive effect.
+    """
+
+    smooth: float = 0.5
+    length: float = 0.6
+    noise: float = 0.03
+    relevance: float = 0.0
+
+
+@dataclass(frozen=True)
+class Columns:
+    """What the columns of an input matrix are.
+
+    Args:
+        groups: ``[D]`` int; the columns of one group are scaled together, so that a choice
+            among many counts no more than a number.
+        numeric: ``[D]`` bool; the additive effect of these is quadratic, not only linear.
+    """
+
+    groups: npt.NDArray[np.intp]
+    numeric: npt.NDArray[np.bool_]
+
+    def more(self, count: int) -> Columns:
+        """Return the same with ``count`` more numbers, each a group of its own."""
+        first = int(self.groups.max(initial=-1)) + 1
+        extra = np.arange(first, first + count, dtype=np.intp)
+        return Columns(
+            np.concatenate([self.groups, extra]),
+            np.concatenate([self.numeric, np.ones(count, dtype=bool)]),
+        )
+
+
+class GaussianProcess:
+    """Posterior of a function given noisy values of it.
+
+    The kernel is ``s * Matern52(|x - x'| / l) + (1 - s) * <phi(x), phi(x')>``; ``phi`` holds the
+    columns and the squares of the numeric ones. Its overall scale is the most likely one.
+
+    Args:
+        x: ``[N, D]`` inputs.
+        y: ``[N]`` values.
+        columns: What the inputs are.
+        settings: Hyper-parameters; None chooses them by marginal likelihood.
+    """
+
+    def __init__(
+        self, x: Matrix, y: Matrix, columns: Columns, settings: Settings | None = None
+    ) -> None:
+        self._features = _Features(x, columns)
+        self.mean = float(y.mean())
+        self.spread = float(y.std())
+        if self.spread <= 1e-12 * max(1.0, abs(self.mean)):
+            self.spread = 1.0
+        self._z = (y - self.mean) / self.spread
+        self._points = self._features.points(x)
+        self._phi = self._features.phi(x)
+        self.settings = settings or self._most_likely()
+        self._points = self._points * self._scales(self.settings)
+        kernel = self._kernel(self._points, self._points, self._phi, self._phi)
+        kernel[np.diag_indices_from(kernel)] += self.settings.noise + JITTER
+        self._root = cholesky(kernel, lower=True, check_finite=False)
+        self._weights = cho_solve((self._root, True), self._z, check_finite=False)
+        self.variance = max(float(self._z @ self._weights) / len(y), 1e-12)
+
+    def predict(self, x: Matrix) -> tuple[Matrix, Matrix]:
+        """Return mean and standard deviation ``[N]`` of the function, noise left out."""
+        phi = self._features.phi(x)
+        points = self._features.points(x) * self._scales(self.settings)
+        cross = self._kernel(points, self._points, phi, self._phi)
+        share = self.settings.smooth
+        own = share + (1 - share) * (phi**2).sum(1)
+        solved = solve_triangular(self._root, cross.T, lower=True, check_finite=False)
+        left = np.maximum(own - (solved**2).sum(0), 1e-12)
+        mean = self.mean + self.spread * (cross @ self._weights)
+        return mean, self.spread * np.sqrt(self.variance * left)
+
+    @property
+    def noise(self) -> float:
+        """Standard deviation of the noise, in the unit of the values."""
+        return self.spread * float(np.sqrt(self.variance * self.settings.noise))
+
+    def left_out(self) -> Matrix:
+        """Return ``[N]``: what each value is predicted to be from all the others."""
+        inverse = cho_solve((self._root, True), np.eye(len(self._z)), check_finite=False)
+        z: Matrix = self._z - self._weights / np.diag(inverse)
+        return self.mean + self.spread * z
+
+    def _kernel(self, a: Matrix, b: Matrix, phi_a: Matrix, phi_b: Matrix) -> Matrix:
+        share = self.settings.smooth
+        near = _matern(_squared(a, b), self.settings.length)
+        kernel: Matrix = share * near + (1 - share) * (phi_a @ phi_b.T)
+        return kernel
+
+    @cached_property
+    def _effects(self) -> Matrix:
+        return self._features.effects(self._phi, self._z)
+
+    def _scales(self, settings: Settings) -> Matrix:
+        if settings.relevance == 0.0:
+            return np.ones(len(self._features.scale))
+        scales: Matrix = self._effects ** (settings.relevance / 2)
+        return scales
+
+    def _most_likely(self) -> Settings:
+        """Maximise the marginal likelihood over the grid, one setting at a time."""
+        additive = self._phi @ self._phi.T
+        distances: dict[float, Matrix] = {}
+        tried: dict[Settings, float] = {}
+
+        def likelihood(s: Settings) -> float:
+            if s not in tried:
+                if s.relevance not in distances:
+                    points = self._points * self._scales(s)
+                    distances[s.relevance] = _squared(points, points)
+                kernel = s.smooth * _matern(distances[s.relevance], s.length)
+                kernel += (1 - s.smooth) * additive
+                kernel[np.diag_indices_from(kernel)] += s.noise + JITTER
+                tried[s] = _log_likelihood(kernel, self._z)
+            return tried[s]
+
+        best = Settings()
+        for _ in range(PASSES):
+            for name, values in GRID.items():
+                best = max((replace(best, **{name: v}) for v in values), key=likelihood)
+        return best
+
+
+class _Features:
+    """Scaled inputs: every group has the same total variance over the fitted points."""
+
+    def __init__(self, x: Matrix, columns: Columns) -> None:
+        self.groups = columns.groups
+        self.count = int(self.groups.max(initial=-1)) + 1
+        self.centre = x.mean(0)
+        total = np.bincount(self.groups, weights=x.var(0), minlength=self.count)
+        self.alive = total > 1e-12
+        width = max(1, int(self.alive.sum()))
+        kept = self.alive[self.groups]
+        unit = np.where(kept, 1.0 / np.sqrt(np.where(kept, total[self.groups], 1.0)), 0.0)
+        self.scale = unit / np.sqrt(width)
+        self.bent = columns.numeric & kept
+        squares = self.points(x)[:, self.bent] ** 2
+        self.level, spread = squares.mean(0), squares.std(0)
+        flat = spread <= 1e-9
+        self.bend = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread)) / np.sqrt(2 * width)
+
+    def points(self, x: Matrix) -> Matrix:
+        """Return ``[N, D]`` in which the total variance of the fitted points is 1."""
+        scaled: Matrix = (x - self.centre) * self.scale
+        return scaled
+
+    def phi(self, x: Matrix) -> Matrix:
+        """Return ``[N, D + numeric]``: the points and the squares of their numbers."""
+        points = self.points(x)
+        return np.concatenate([points, (points[:, self.bent] ** 2 - self.level) * self.bend], 1)
+
+    def effects(self, phi: Matrix, z: Matrix) -> Matrix:
+        """Return ``[D]``: how much of ``z`` each group explains by itself, 1 on average."""
+        kernel = phi @ phi.T
+        kernel[np.diag_indices_from(kernel)] += 0.1
+        slopes = phi.T @ cho_solve((cholesky(kernel, lower=True), True), z)
+        owners = np.concatenate([self.groups, self.groups[self.bent]])
+        parts = np.zeros((len(phi), self.count))
+        np.add.at(parts.T, owners, (phi * slopes).T)
+        variance = parts.var(0)
+        level = variance[self.alive].mean() if self.alive.any() else 0.0
+        if level <= 0.0:
+            return np.ones(len(self.groups))
+        share = variance / level + LEAST_RELEVANCE
+        share = share / share[self.alive].mean()
+        out: Matrix = share[self.groups]
+        return out
+
+
+def _squared(a: Matrix, b: Matrix) -> Matrix:
+    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * (a @ b.T)
+    out: Matrix = np.maximum(squares, 0.0)
+    return out
+
+
+def _matern(squared: Matrix, length: float) -> Matrix:
+    """Matern 5/2 (Rasmussen and Williams, eq. 4.17)."""
+    d = np.sqrt(5.0 * squared) / length
+    out: Matrix = (1.0 + d + d * d / 3.0) * np.exp(-d)
+    return out
+
+
+def _log_likelihood(kernel: Matrix, z: Matrix) -> float:
+    """Log marginal likelihood, up to a constant, at the most likely scale of the kernel."""
+    try:
+        root = cholesky(kernel, lower=True, check_finite=False)
+    except LinAlgError:
+        return -np.inf
+    half = solve_triangular(root, z, lower=True, check_finite=False)
+    scale = max(float(half @ half) / len(z), 1e-12)
+    return float(-0.5 * len(z) * np.log(scale) - np.log(np.diag(root)).sum())

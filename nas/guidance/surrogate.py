@@ -1,0 +1,274 @@
+"""What a run's evaluations predict for every objective of architectures not yet tried."""
+
+from __future__ import annotations
+
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import norm
+
+from nas.archive import Archive
+from nas.evaluation import Evaluation
+from nas.guidance.encoding import Encoder
+from nas.guidance.gp import Columns, GaussianProcess, Settings
+from nas.pareto import Matrix
+from search_spaces.architecture import Architecture
+from search_spaces.space import Constraint
+
+LIMIT = 300
+DECADES = 10.0  # a positive quantity that spans this factor is modelled by its logarithm
+GAIN = 0.95  # an extra input must lower the leave-one-out error to this share
+PAIRS = 15
+TAIL = 3.0
+
+
+@dataclass(frozen=True)
+class Scale:
+    """How a measured quantity is turned into what is modelled: a loss, in log if it spans decades.
+
+    Args:
+        sign: 1 to minimise the quantity, -1 to maximise it.
+        log: Whether the logarithm is modelled.
+    """
+
+    sign: float
+    log: bool
+
+    @classmethod
+    def of(cls, losses: Matrix, sign: float) -> Scale:
+        """Choose by the values seen, given as losses."""
+        log = sign > 0 and losses.min() > 0 and losses.max() > DECADES * losses.min()
+        return cls(sign, bool(log))
+
+    def __call__(self, losses: Matrix) -> Matrix:
+        """Map losses to what is modelled."""
+        return np.log(np.maximum(losses, 1e-300)) if self.log else losses
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Of ``N`` architectures at fidelity 1.
+
+    Args:
+        mean: ``[N, M]`` modelled losses.
+        deviation: ``[N, M]`` standard deviations.
+        feasible: ``[N]`` probability to succeed within every constraint.
+    """
+
+    mean: Matrix
+    deviation: Matrix
+    feasible: Matrix
+
+
+class Target:
+    """One modelled quantity: a Gaussian process over architecture, fidelity and proxy score."""
+
+    def __init__(
+        self,
+        x: Matrix,
+        y: Matrix,
+        columns: Columns,
+        settings: Settings | None,
+        proxy: Matrix | None = None,
+    ) -> None:
+        self.x, self.y, self.columns = x, y, columns
+        self.plain = GaussianProcess(x, y, columns, settings)
+        self.with_proxy: GaussianProcess | None = None
+        self.gain = float("nan")
+        if proxy is not None and np.isfinite(proxy).sum() >= PAIRS:
+            self._consider(proxy)
+
+    def _consider(self, proxy: Matrix) -> None:
+        """Use the proxy where it explains what the architecture does not."""
+        known = np.isfinite(proxy)
+        if np.ptp(proxy[known]) == 0.0:
+            return
+        x, y, score = self.x[known], self.y[known], proxy[known]
+        with_score = np.column_stack([x, score])
+        more = self.columns.more(1)
+        without = GaussianProcess(x, y, self.columns)
+        within = GaussianProcess(with_score, y, more)
+        errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in (without, within)]
+        self.gain = 1.0 - errors[1] / errors[0] if errors[0] > 0 else 0.0
+        if errors[1] > GAIN * errors[0]:
+            return
+        filled = proxy.copy()
+        if not known.all():  # what was never scored gets the score its architecture suggests
+            scores = GaussianProcess(x, score, self.columns)
+            filled[~known] = scores.predict(self.x[~known])[0]
+        self.with_proxy = GaussianProcess(np.column_stack([self.x, filled]), self.y, more)
+
+
+class Surrogate:
+    """Models of every objective, and of the constraints once one was broken.
+
+    Args:
+        archive: The evaluations so far, at any fidelity.
+        encoder: Of the archive's space.
+        settings: Hyper-parameters by name of the quantity; those missing are fitted.
+    """
+
+    def __init__(
+        self,
+        archive: Archive,
+        encoder: Encoder,
+        settings: Mapping[str, Settings] | None = None,
+    ) -> None:
+        space = archive.space
+        settings = settings or {}
+        self.space, self.encoder = space, encoder
+        self.evaluations = chosen(archive)
+        x = self._inputs(encoder([e.architecture for e in self.evaluations]), self.evaluations)
+        self.partial = bool((x[:, -1] < 0).any())
+        self.columns = Columns(encoder.groups, encoder.numeric).more(1)
+        losses = archive.losses(self.evaluations)
+        signs = [1.0 if d == "minimize" else -1.0 for d in space.objectives.values()]
+        self.scales = [Scale.of(losses[:, j], s) for j, s in enumerate(signs)]
+        self.targets: dict[str, Target] = {}
+        for j, name in enumerate(space.objectives):
+            y = _tamed(self.scales[j](losses[:, j]))
+            scores = _proxy_scores(self.evaluations, name)
+            self.targets[name] = Target(x, y, self.columns, settings.get(name), scores)
+        self._limits = _limits(self, archive, x, settings)
+        self._success = _success(self, archive, settings)
+
+    @property
+    def uses_proxy(self) -> bool:
+        """Whether a proxy score explains any objective better than the architecture alone."""
+        return any(t.with_proxy is not None for t in self.targets.values())
+
+    @property
+    def settings(self) -> dict[str, Settings]:
+        """Hyper-parameters by name of the quantity."""
+        out = {name: t.plain.settings for name, t in self.targets.items()}
+        out |= {f"constraint {c.quantity}": g.settings for c, g, _ in self._limits}
+        if self._success is not None:
+            out["success"] = self._success.settings
+        return out
+
+    def predict(
+        self,
+        architectures: Sequence[Architecture],
+        scores: Sequence[Mapping[str, float]] | None = None,
+    ) -> Prediction:
+        """Predict at fidelity 1, with proxy scores where they are given and of use."""
+        x = np.column_stack([self.encoder(architectures), np.zeros(len(architectures))])
+        means, deviations = [], []
+        for name, target in self.targets.items():
+            process, inputs = target.plain, x
+            given = [s.get(name) for s in scores] if scores is not None else [None]
+            if target.with_proxy is not None and all(g is not None for g in given):
+                process = target.with_proxy
+                inputs = np.column_stack([x, np.array(given, dtype=np.float64)])
+            mean, deviation = process.predict(inputs)
+            means.append(mean)
+            deviations.append(deviation)
+        feasible = np.ones(len(x))
+        for constraint, process, log in self._limits:
+            feasible *= _within(constraint, process, log, x)
+        if self._success is not None:
+            feasible *= np.clip(self._success.predict(x)[0], 0.02, 1.0)
+        return Prediction(np.column_stack(means), np.column_stack(deviations), feasible)
+
+    def _inputs(self, x: Matrix, evaluations: Sequence[Evaluation]) -> Matrix:
+        fidelity = np.log([e.fidelity for e in evaluations])
+        return np.column_stack([x, fidelity])
+
+
+def chosen(archive: Archive, limit: int = LIMIT) -> list[Evaluation]:
+    """Return the evaluations to learn from, at most ``limit``, in the archive's order.
+
+    When there are more: the best by non-dominated rank, the most recent, and of the rest
+    every n-th.
+    """
+    import moocore
+
+    able = [e for e in archive.evaluations if e.ok]
+    if len(able) <= limit:
+        return able
+    ranks = moocore.pareto_rank(archive.losses(able))
+    # a partial training is ranked behind a full one of the same rank
+    order = sorted(range(len(able)), key=lambda i: (ranks[i], -able[i].fidelity, -i))
+    keep = set(order[: limit // 2])
+    keep.update(range(len(able) - limit // 5, len(able)))
+    rest = [i for i in range(len(able)) if i not in keep]
+    picks = np.linspace(0, len(rest) - 1, limit - len(keep)).round().astype(int)
+    keep.update(rest[i] for i in picks)
+    return [able[i] for i in sorted(keep)]
+
+
+def content(archive: Archive) -> Hashable:
+    """Return what two archives with the same evaluations have in common."""
+    return tuple(
+        (e.architecture.hash, e.fidelity, *e.objectives.values(), *_pairs(e))
+        for e in archive.evaluations
+    )
+
+
+def _pairs(e: Evaluation) -> Sequence[Hashable]:
+    proxy = e.metrics.get("proxy") if e.metrics else None
+    return [*e.violations.items(), *(proxy or {}).items()]
+
+
+def _proxy_scores(evaluations: Sequence[Evaluation], name: str) -> Matrix:
+    scores = [(e.metrics.get("proxy") or {}).get(name) for e in evaluations]
+    return np.array([np.nan if s is None else float(s) for s in scores], dtype=np.float64)
+
+
+def _tamed(y: Matrix) -> Matrix:
+    """Pull in a long tail of bad values; what matters is told apart at the good end."""
+    low, high = np.quantile(y, [0.25, 0.75])
+    return np.minimum(y, high + TAIL * (high - low)) if high > low else y
+
+
+def _limits(
+    surrogate: Surrogate, archive: Archive, x: Matrix, settings: Mapping[str, Settings]
+) -> list[tuple[Constraint, GaussianProcess, bool]]:
+    out = []
+    for constraint in archive.space.constraints:
+        name = constraint.quantity
+        if not any(name in e.violations for e in surrogate.evaluations):
+            continue
+        values = [e.metrics.get(name, e.objectives.get(name)) for e in surrogate.evaluations]
+        known = np.array([isinstance(v, int | float) for v in values])
+        if known.sum() < 3:
+            continue
+        y = np.array([v for v in values if isinstance(v, int | float)], dtype=np.float64)
+        log = bool(y.min() > 0 and y.max() > DECADES * y.min())
+        process = GaussianProcess(
+            x[known],
+            np.log(y) if log else y,
+            surrogate.columns,
+            settings.get(f"constraint {name}"),
+        )
+        out.append((constraint, process, log))
+    return out
+
+
+def _within(constraint: Constraint, process: GaussianProcess, log: bool, x: Matrix) -> Matrix:
+    mean, deviation = process.predict(x)
+    deviation = np.hypot(deviation, process.noise)
+    share = np.ones(len(x))
+    for bound, sign in ((constraint.max, 1.0), (constraint.min, -1.0)):
+        if bound is None:
+            continue
+        edge = (np.log(bound) if bound > 0 else -np.inf) if log else bound
+        share = share * norm.cdf(sign * (edge - mean) / deviation)
+    return share
+
+
+def _success(
+    surrogate: Surrogate, archive: Archive, settings: Mapping[str, Settings]
+) -> GaussianProcess | None:
+    """Model which architectures fail, and which break a constraint nobody measured."""
+    measured = {c.quantity for c in archive.space.constraints} & {
+        name for e in archive.evaluations for name in (*e.metrics, *e.objectives)
+    }
+    recent = archive.evaluations[-LIMIT:]
+    good = [e.ok and not (set(e.violations) - measured) for e in recent]
+    if all(good) or not any(good):
+        return None
+    x = surrogate._inputs(surrogate.encoder([e.architecture for e in recent]), recent)
+    y = np.array(good, dtype=np.float64)
+    return GaussianProcess(x, y, surrogate.columns, settings.get("success"))

@@ -1,0 +1,169 @@
+"""Any searcher, guided: of several of its proposals the most promising one is evaluated."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Hashable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from nas.archive import Archive
+from nas.guidance.encoding import Encoder
+from nas.guidance.gp import Settings
+from nas.guidance.screening import Merit, trust
+from nas.guidance.surrogate import PAIRS, Surrogate, content
+from search_spaces.architecture import Architecture
+from search_spaces.space import Space
+
+if TYPE_CHECKING:
+    from nas.searchers import Proxy, Searcher
+
+UNSCREENED = 0.2
+ASKED = 3
+DRAWS = 4
+KEPT = 4
+
+
+class Screened:
+    """Draws children from a base searcher and picks the one expected to add most to the front.
+
+    The models are learned from the archive at every call; what is kept between calls is a
+    cache of functions of the archive.
+
+    Args:
+        space: Where to search.
+        base: Proposes the children.
+        startup: Evaluations before the first model; until then the base proposes.
+        children: How many are compared.
+        unscreened: Share of the proposals that are the base's own, whatever the models say.
+        proxy: Scores candidates by objective; asked about the best few only, and only while
+            it makes the models better.
+    """
+
+    def __init__(
+        self,
+        space: Space,
+        base: Searcher,
+        startup: int,
+        children: int = 16,
+        unscreened: float = UNSCREENED,
+        proxy: Proxy | None = None,
+    ) -> None:
+        self.space, self.base = space, base
+        self.startup, self.children, self.unscreened = startup, children, unscreened
+        self.proxy = proxy
+        self.scores: dict[str, Mapping[str, float]] = {}
+        self._encoder = Encoder(space)
+        self._surrogates: OrderedDict[Hashable, Surrogate] = OrderedDict()
+        self._settings: OrderedDict[Hashable, dict[str, Settings]] = OrderedDict()
+
+    def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
+        """Return up to ``n`` architectures, unseen where the base finds any."""
+        out: list[Architecture] = []
+        for _ in range(n):
+            ahead = Archive(self.space, archive.evaluations, [*archive.pending, *out])
+            out.append(self._one(ahead, rng))
+        return out
+
+    def trust(self, archive: Archive) -> dict[str, dict[str, Any]]:
+        """Return how well each objective is predicted, as plain data for the record."""
+        if not self._ready(archive):
+            nothing = {"correlation": None, "n": 0, "floor": None, "steers": False}
+            return {name: dict(nothing) for name in self.space.objectives}
+        return trust(archive, self._surrogate(archive))
+
+    def _ready(self, archive: Archive) -> bool:
+        return sum(e.ok for e in archive.evaluations) >= max(3, self.startup)
+
+    def _one(self, archive: Archive, rng: np.random.Generator) -> Architecture:
+        # drawn first, so that the course of the generator does not hang on the models
+        free = bool(rng.random() < self.unscreened)
+        linear = bool(rng.random() < 0.5)
+        if not self._ready(archive):
+            return self._scored(self._own(archive, rng), archive, free=True)
+        surrogate = self._surrogate(archive)
+        if free or not all(t["steers"] for t in trust(archive, surrogate).values()):
+            return self._scored(self._own(archive, rng), archive, free=True)
+        children = self._fresh(archive, self.children, rng)
+        if len(children) < 2:
+            return children[0] if children else self._own(archive, rng)
+        merit = Merit(archive, surrogate, linear)
+        worth = merit(surrogate.predict(children))
+        order = np.argsort(-worth, kind="stable")
+        if self.proxy is None or not (surrogate.uses_proxy or self._scarce(archive)):
+            return children[int(order[0])]
+        best = [children[int(i)] for i in order[:ASKED]]
+        worth = merit(surrogate.predict(best, self._ask(best)))
+        return best[int(np.argmax(worth))]
+
+    def _own(self, archive: Archive, rng: np.random.Generator) -> Architecture:
+        for _ in range(DRAWS):
+            fresh = [a for a in self.base.propose(archive, 1, rng) if a.hash not in archive.seen]
+            if fresh:
+                return fresh[0]
+        return self.base.propose(archive, 1, rng)[0]
+
+    def _fresh(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
+        found: dict[str, Architecture] = {}
+        for _ in range(DRAWS):
+            for a in self.base.propose(archive, n, rng):
+                if a.hash not in archive.seen:
+                    found.setdefault(a.hash, a)
+            if len(found) >= n:
+                break
+        return list(found.values())[:n]
+
+    # -- models -------------------------------------------------------------------------------
+
+    def _surrogate(self, archive: Archive) -> Surrogate:
+        key = content(archive)
+        if key not in self._surrogates:
+            self._surrogates[key] = Surrogate(archive, self._encoder, self._chosen(archive))
+            if len(self._surrogates) > KEPT:
+                self._surrogates.popitem(last=False)
+        return self._surrogates[key]
+
+    def _chosen(self, archive: Archive) -> dict[str, Settings] | None:
+        """Return hyper-parameters fitted to the first of the evaluations.
+
+        They change slowly: to choose them anew for every one of a thousand evaluations would
+        cost more than all the rest, and chosen by the number of evaluations they stay a
+        function of the archive.
+        """
+        n = len(archive.evaluations)
+        first = n - n % (1 if n < 24 else 8 if n < 128 else 32)
+        if first == n:
+            return None
+        prefix = Archive(self.space, archive.evaluations[:first])
+        if not self._ready(prefix):
+            return None
+        key = content(prefix)
+        if key not in self._settings:
+            self._settings[key] = Surrogate(prefix, self._encoder).settings
+            if len(self._settings) > KEPT:
+                self._settings.popitem(last=False)
+        return self._settings[key]
+
+    # -- proxy --------------------------------------------------------------------------------
+
+    def _scarce(self, archive: Archive) -> bool:
+        return _scored_count(archive) < PAIRS
+
+    def _scored(self, a: Architecture, archive: Archive, free: bool) -> Architecture:
+        """Have every unscreened proposal scored until enough are, then every third."""
+        if self.proxy is not None and (self._scarce(archive) or len(archive.evaluations) % 3 == 0):
+            self._ask([a])
+        return a
+
+    def _ask(self, architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
+        assert self.proxy is not None
+        new = [a for a in architectures if a.hash not in self.scores]
+        if new:
+            for a, scores in zip(new, self.proxy(new), strict=True):
+                self.scores[a.hash] = scores
+        return [self.scores[a.hash] for a in architectures]
+
+
+def _scored_count(archive: Archive) -> int:
+    return sum(bool(e.metrics.get("proxy")) for e in archive.evaluations)

@@ -2,29 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
-from nas.evaluation import Evaluation, Job, plain
+from nas.evaluation import Evaluation, plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.inline import InlineExecutor
-from nas.halving import make_schedule
+from nas.halving import agreement
+from nas.jobs import jobs_of
+from nas.proxy import KINDS, Proxy, make_proxy, proxy_agreement
 from nas.run_config import RunConfig, describe_environment
 from nas.runs import default_folder, refuse_existing
-from nas.searchers import DEFAULT_SEARCHER, Searcher, make_searcher
+from nas.searchers import DEFAULT_SEARCHER, Searcher, guides, make_searcher
 from nas.study import Study
-from search_spaces.architecture import Architecture
-from search_spaces.errors import NasError
+from search_spaces.errors import NasError, nearest
 from search_spaces.schema import load_space
 from search_spaces.space import Space
 
-PROPOSALS = 20
-SAMPLES = 2000
-ENUMERATE_UP_TO = 1_000_000
+TRUST_EVERY = 20
 
 Say = Callable[[str], None]
 
@@ -57,6 +55,8 @@ def search(
     sampling: str | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
+    guidance: bool | None = None,
+    proxy: str | None = None,
     halving: bool | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
@@ -84,6 +84,11 @@ def search(
         sampling: Which event frames make a clip, such as ``E4-S3``; for events.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
+        guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
+            default on for ``auto`` and off for the others.
+        proxy: Scores that the surrogate may learn from besides: ``supernet`` (the default with
+            guidance on a corpus), ``ann`` (each candidate's own ReLU counterpart, trained
+            briefly) or ``none``.
         halving: Give every new architecture a first look of an eighth of the epochs, and go on
             with the best third only; a first look charges an eighth. Off by default.
         observer: Told about progress.
@@ -112,11 +117,12 @@ def search(
             f"a budget of {budget} evaluates nothing",
             hint="give a whole number of full trainings, 1 or more",
         )
+    modes = {"guidance": guidance, "proxy": proxy, "halving": halving}
     if resume is not None:
         if out is not None:
             raise NasError("out and resume exclude each other", hint="a run stays in its folder")
         study, chosen = _resume(
-            Path(resume), space, evaluator, corpus, searcher, budget, seed, halving, say
+            Path(resume), space, evaluator, corpus, searcher, budget, seed, modes, say
         )
     else:
         if space is None:
@@ -128,6 +134,7 @@ def search(
         folder = Path(out) if out is not None else default_folder(loaded.name)
         refuse_existing(folder)
         chosen = _evaluator(evaluator, loaded, corpus, say)
+        guided = guides(name) if guidance is None else guidance
         config = RunConfig(
             space=loaded,
             searcher=name,
@@ -136,11 +143,13 @@ def search(
             seed=0 if seed is None else int(seed),
             evaluator=plain(chosen.describe()),
             halving=bool(halving),
+            guidance=guided,
+            proxy=_proxy_kind(proxy, guided, chosen),
             created=describe_environment(command),
         )
         study = Study.create(folder, config)
     try:
-        _run(study, chosen, observer)
+        _run(study, chosen, observer, say)
     finally:
         study.close()
     return study
@@ -154,7 +163,7 @@ def _resume(
     searcher: str | None,
     budget: int | None,
     seed: int | None,
-    halving: bool | None,
+    modes: Mapping[str, Any],
     say: Say,
 ) -> tuple[Study, Any]:
     """Open a run for writing after checking that nothing asked for contradicts it."""
@@ -179,7 +188,7 @@ def _resume(
         planned=config.planned,
         seed=config.seed if seed is None else int(seed),
         evaluator=plain(chosen.describe()),
-        halving=config.halving if halving is None else halving,
+        **{k: getattr(config, k) if v is None else v for k, v in modes.items()},
     )
     different = config.differences(asked)
     if different:
@@ -220,101 +229,72 @@ def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -
     return corpus_evaluator(space, corpus, say)
 
 
-def _run(study: Study, evaluator: Any, observer: Observer | None) -> None:
-    searcher = make_searcher(study.config.searcher, study.space, study.config.planned)
+def _proxy_kind(asked: str | None, guided: bool, evaluator: Any) -> str:
+    """Return the proxy of a new run; one that nobody would listen to is a mistake."""
+    able = guided and hasattr(evaluator, "family")
+    if asked is None:
+        return "supernet" if able else "none"
+    if asked not in KINDS:
+        raise NasError(f"unknown proxy {asked!r}", hint=nearest(asked, KINDS))
+    if asked != "none" and not able:
+        why = "an evaluator of your own has no ReLU counterpart" if guided else "nothing is guided"
+        raise NasError(f"proxy {asked!r} would not be used: {why}", hint="leave --proxy out")
+    return asked
+
+
+def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> None:
+    config = study.config
+    make_searcher(config.searcher, study.space, config.planned, config.guidance)
     refuse = getattr(evaluator, "refuse", None)
-    study.log("started", finished=len(study.evaluations), budget=study.config.budget)
+    study.log("started", finished=len(study.evaluations), budget=config.budget)
     if observer is not None:
         observer.started(study)
     if hasattr(evaluator, "baselines") and not study.baselines():
-        study.keep_baselines(evaluator.baselines(study.config.seed))
-    jobs = _jobs(study, searcher, refuse)
+        study.keep_baselines(evaluator.baselines(config.seed))
+    proxy = None
+    if config.proxy != "none":
+        proxy = make_proxy(config.proxy, evaluator, study.folder, config.seed, say)
+    searcher = make_searcher(config.searcher, study.space, config.planned, config.guidance, proxy)
+    jobs = jobs_of(study, searcher, refuse)
     executor = InlineExecutor(evaluator, study.space)
     try:
         with study.logging("search_spaces"):  # which attention back end runs, and why
-            for evaluation in executor.map(jobs):
+            for made in executor.map(jobs):
+                evaluation = _with_scores(made, proxy)
                 study.finish(evaluation)
                 if not evaluation.ok:
                     study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
                 study.prune_checkpoints()
+                if len(study.evaluations) % TRUST_EVERY == 0:
+                    _log_trust(study, searcher, proxy)
                 if observer is not None:
                     observer.evaluated(study, evaluation)
     except BaseException as stop:
         with suppress(OSError):
             study.log("stopped", reason=type(stop).__name__, spent=study.spent)
         raise
+    _log_trust(study, searcher, proxy)
     study.log("finished", spent=study.spent)
 
 
-def _jobs(
-    study: Study, searcher: Searcher, refuse: Callable[[Architecture], str | None] | None
-) -> Iterator[Job]:
-    """Yield evaluations to make: first those a kill left open, then new ones."""
-    from eval.seeds import derived_seed
-
-    schedule = make_schedule(study.config)
-    yield from study.pending
-    while True:
-        # the generator depends on nothing but the seed and the place in the record, so that
-        # a resumed run proposes what the unbroken one would have
-        rng = np.random.default_rng([study.config.seed, study.started])
-        archive = study.archive()
-        step = schedule.next(archive, study.config.budget - study.committed, rng)
-        if step is None:
-            return
-        first = step.promote
-        architecture = None
-        if first is None:
-            architecture = next_architecture(study, searcher, refuse, rng)
-        if first is None and architecture is None:
-            left = study.config.budget - study.committed
-            waiting = [e for e in schedule.waiting(archive) if 1.0 - e.fidelity <= left + 1e-9]
-            if not waiting:
-                study.log("exhausted", spent=study.spent)
-                return
-            first = waiting[0]  # nothing new is left: finish what was begun
-        if first is not None:
-            yield study.start(first.architecture, 1.0, first.seed, paid=first.fidelity)
-            continue
-        assert architecture is not None
-        seed = derived_seed(study.config.seed, architecture.hash)
-        yield study.start(architecture, step.fidelity, seed)
+def _with_scores(evaluation: Evaluation, proxy: Proxy | None) -> Evaluation:
+    """Keep what the proxy had said about an architecture beside what came out."""
+    scores = proxy.known.get(evaluation.architecture.hash) if proxy is not None else None
+    if not scores:
+        return evaluation
+    return replace(evaluation, metrics={**evaluation.metrics, "proxy": scores})
 
 
-def next_architecture(
-    study: Study,
-    searcher: Searcher,
-    refuse: Callable[[Architecture], str | None] | None,
-    rng: np.random.Generator,
-) -> Architecture | None:
-    """Return a new architecture: neither in the record nor known to break a constraint.
-
-    A searcher that only repeats itself is helped out by random draws and, in a small space,
-    by enumeration.
-
-    Returns:
-        None when every architecture of the space has been tried.
-    """
-    archive, space = study.archive(), study.space
-    turned_down: set[str] = set()
-
-    def usable(a: Architecture) -> bool:
-        if a.hash in archive.seen or a.hash in turned_down:
-            return False
-        if refuse is not None and refuse(a) is not None:
-            turned_down.add(a.hash)
-            return False
-        return True
-
-    for _ in range(PROPOSALS):
-        for proposed in searcher.propose(archive, 1, rng):
-            if usable(proposed):
-                return proposed
-    for _ in range(SAMPLES):
-        drawn = space.sample(rng)
-        if usable(drawn):
-            return drawn
-    size = space.size()
-    if size.finite and size.discrete <= ENUMERATE_UP_TO:
-        return next((a for a in space.enumerate() if usable(a)), None)
-    return None
+def _log_trust(study: Study, searcher: Searcher, proxy: Proxy | None) -> None:
+    """Record how far the guides agree with the evaluations so far."""
+    archive = study.archive()
+    told: dict[str, Any] = {}
+    if hasattr(searcher, "trust"):
+        told["surrogate"] = searcher.trust(archive)
+    if proxy is not None:
+        told["proxy"] = proxy_agreement(archive)
+        told["proxy_seconds"] = proxy.seconds
+    if study.config.halving:
+        told["first_looks"] = agreement(archive)
+    if told:
+        study.log("trust", evaluations=len(study.evaluations), **told)

@@ -141,6 +141,7 @@ class CorpusEvaluator:
 
         prepare_cpu()
         self.dataset = dataset
+        self.space = space
         self.family = get_family(space.family)
         self.family.check_space(space)
         self.request = dict(request)

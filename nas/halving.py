@@ -150,24 +150,29 @@ def agreement(archive: Archive) -> dict[str, dict[str, Any]]:
         Objective to ``tau`` (Kendall's, None without variation), ``pairs`` and ``low``, the
         lower end of its 90 % interval.
     """
-    from scipy import stats
-
     looks = {e.architecture.hash: e for e in first_looks(archive)}
     pairs = [(looks[e.architecture.hash], e) for e in archive.full if e.architecture.hash in looks]
-    out: dict[str, dict[str, Any]] = {}
-    for name in archive.space.objectives:
-        short = [a.objectives[name] for a, _ in pairs]
-        full = [b.objectives[name] for _, b in pairs]
-        n = len(pairs)
-        tau, low = None, None
-        if n >= 3:
-            found = float(stats.kendalltau(short, full).statistic)
-            if np.isfinite(found):
-                # normal approximation of tau's standard error without association
-                error = np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
-                tau, low = found, float(found - 1.64 * error)
-        out[name] = {"tau": tau, "low": low, "pairs": n}
-    return out
+    return {
+        name: kendall(
+            [a.objectives[name] for a, _ in pairs], [b.objectives[name] for _, b in pairs]
+        )
+        for name in archive.space.objectives
+    }
+
+
+def kendall(said: Sequence[float], found: Sequence[float]) -> dict[str, Any]:
+    """Return Kendall's ``tau`` of pairs (None without variation), its ``low`` end, ``pairs``."""
+    from scipy import stats
+
+    n = len(said)
+    tau, low = None, None
+    if n >= 3:
+        value = float(stats.kendalltau(said, found).statistic)
+        if np.isfinite(value):
+            # normal approximation of tau's standard error without association
+            error = np.sqrt(2 * (2 * n + 5) / (9 * n * (n - 1)))
+            tau, low = value, float(value - 1.64 * error)
+    return {"tau": tau, "low": low, "pairs": n}
 
 
 def trusted(archive: Archive) -> bool:

@@ -36,6 +36,8 @@ class RunConfig:
         seed: Of everything random.
         evaluator: ``{"kind": "function", ...}`` or ``{"kind": "corpus", ...}`` with what it
             needs to be made again.
+        guidance: Whether a surrogate learned on the run's own evaluations screens proposals.
+        proxy: Whose scores it may learn from: ``supernet``, ``ann`` or ``none``.
         halving: Whether new architectures are first trained for a share of the epochs only.
         created: Time, versions, machine, command line: for people, never compared.
     """
@@ -47,6 +49,8 @@ class RunConfig:
     seed: int
     evaluator: Mapping[str, Any]
     halving: bool = False
+    guidance: bool = False
+    proxy: str = "none"
     created: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -88,6 +92,8 @@ class RunConfig:
                 seed=data["seed"],
                 evaluator=data["evaluator"],
                 halving=data.get("halving", False),
+                guidance=data.get("guidance", False),
+                proxy=data.get("proxy", "none"),
                 created=data["created"],
             )
         except (KeyError, TypeError) as error:
@@ -108,6 +114,8 @@ class RunConfig:
             "searcher": self.searcher,
             "seed": self.seed,
             "halving": self.halving,
+            "guidance": self.guidance,
+            "proxy": self.proxy,
             "evaluator": dict(self.evaluator),
         }
 

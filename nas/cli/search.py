@@ -43,6 +43,15 @@ Examples:
     help="Train each candidate on this many folds only.  [default: all]",
 )
 @click.option(
+    "--guidance/--no-guidance",
+    default=None,
+    help="A surrogate learned on the run screens proposals.  [default: yes for auto]",
+)
+@click.option(
+    "--proxy",
+    help="supernet, ann or none: ReLU scores it may learn from.  [default: supernet if guided]",
+)
+@click.option(
     "--halving/--no-halving",
     default=None,
     help="First looks of an eighth of the epochs; the best third goes on.  [default: no]",

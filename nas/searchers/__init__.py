@@ -73,7 +73,7 @@ def _local(space: Space, budget: int) -> Searcher:
 def _auto(space: Space, budget: int) -> Searcher:
     from nas.searchers.auto import FrontMoves
 
-    return FrontMoves(space, startup=10)
+    return FrontMoves(space, startup=STARTUP)
 
 
 SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
@@ -87,6 +87,16 @@ SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
 
 DEFAULT_SEARCHER = "tpe"
 GUIDED = "+"
+
+STARTUP = 10  # evaluations before the first model
+CHILDREN = 32  # compared by the models for every one that is evaluated
+FEW_CHILDREN = 4  # of searchers that take long to propose
+QUICK = ("auto", "local", "nsga2", "random")
+
+
+def guides(name: str) -> bool:
+    """Whether a searcher of this name is guided unless told otherwise."""
+    return name == "auto" or name.endswith(GUIDED)
 
 
 def make_searcher(
@@ -114,9 +124,10 @@ def make_searcher(
         raise NasError(f"unknown searcher {name!r}", hint=nearest(name, SEARCHERS))
     searcher = SEARCHERS[base](space, budget)
     if guided is None:
-        guided = base == "auto" or name.endswith(GUIDED)
+        guided = guides(name)
     if not guided:
         return searcher
     from nas.searchers.screened import Screened
 
-    return Screened(space, searcher, startup=10, proxy=proxy)
+    children = CHILDREN if base in QUICK else FEW_CHILDREN
+    return Screened(space, searcher, STARTUP, children, proxy=proxy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import pickle
 import random
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 
 from nas.archive import Archive
 from nas.evaluation import Evaluation
-from nas.searchers import SEARCHERS, Searcher, make_searcher
+from nas.searchers import GUIDED, SEARCHERS, Searcher, make_searcher
+from nas.searchers.screened import Screened
 from search_spaces.architecture import Architecture
 from search_spaces.schema import load_space
 from search_spaces.space import Space
@@ -34,9 +36,18 @@ SPACE = load_space(
 )
 
 
-@pytest.fixture(params=sorted(SEARCHERS))
+NAMES = sorted(SEARCHERS) + [name + GUIDED for name in sorted(SEARCHERS) if name != "auto"]
+SLOW = {"gp", "gp+"}  # about a second a proposal, whatever is in the archive
+
+
+@pytest.fixture(params=NAMES)
 def searcher(request: pytest.FixtureRequest) -> Searcher:
-    return make_searcher(str(request.param), SPACE, budget=100)
+    made = make_searcher(str(request.param), SPACE, budget=100)
+    if request.param in SLOW and "name" in request.fixturenames:
+        name = request.getfixturevalue("name")
+        if name not in ("empty", "one", "some") or request.param == "gp+":
+            pytest.skip("too slow to run on every archive")
+    return made
 
 
 def evaluated(number: int, a: Architecture, **changes: Any) -> Evaluation:
@@ -70,6 +81,11 @@ ARCHIVES = {
         30,
         lambda i, a: evaluated(i, a, objectives={"ua": 0.5, "energy": 1.0, "latency": 0.0}),
     ),
+    "first looks": archive(
+        40, lambda i, a: evaluated(i, a, fidelity=0.125 if i % 4 else 1.0, cost=0.125)
+    ),
+    "first looks only": archive(20, lambda i, a: evaluated(i, a, fidelity=0.125, cost=0.125)),
+    "some failed": archive(30, lambda i, a: failed(i, a) if i % 3 == 0 else evaluated(i, a)),
     "with pending": Archive(
         SPACE, archive(30).evaluations, [SPACE.sample(np.random.default_rng(1))]
     ),
@@ -89,7 +105,7 @@ def test_it_proposes_architectures_of_the_space(searcher: Searcher, name: str, n
 def test_a_proposal_is_a_function_of_archive_and_generator(searcher: Searcher, name: str) -> None:
     """Neither what was asked before, nor the global generators, nor pickling matter."""
     first = searcher.propose(ARCHIVES[name], 2, np.random.default_rng(3))
-    searcher.propose(ARCHIVES["many"], 2, np.random.default_rng(9))
+    searcher.propose(ARCHIVES["some"], 2, np.random.default_rng(9))
     random.seed(11)
     np.random.seed(11)  # noqa: NPY002
     copy: Archive = pickle.loads(pickle.dumps(ARCHIVES[name]))
@@ -98,7 +114,7 @@ def test_a_proposal_is_a_function_of_archive_and_generator(searcher: Searcher, n
 
 def test_another_generator_gives_another_proposal(searcher: Searcher) -> None:
     drawn = {
-        searcher.propose(ARCHIVES["some"], 1, np.random.default_rng(seed))[0].hash
+        searcher.propose(ARCHIVES["one"], 1, np.random.default_rng(seed))[0].hash
         for seed in range(12)
     }
     assert len(drawn) > 1
@@ -110,6 +126,123 @@ def test_it_leaves_the_archive_and_the_global_generators_alone(searcher: Searche
     searcher.propose(ARCHIVES["many"], 2, np.random.default_rng(0))
     assert pickle.dumps((ARCHIVES["many"].evaluations, random.getstate())) == before
     assert np.random.get_state()[1].tolist() == state  # type: ignore[union-attr]  # noqa: NPY002
+
+
+def small(objectives: dict[str, str]) -> Space:
+    return load_space(
+        {
+            "name": "small",
+            "parameters": {
+                "a": {"choice": [1, 2, 3]},
+                "b": {"int": [0, 3]},
+                "c": {"choice": ["x", "y"], "when": {"a": [2, 3]}},
+            },
+            "objectives": objectives,
+        }
+    )
+
+
+def searched(name: str, space: Space, budget: int, **options: Any) -> tuple[list[Evaluation], int]:
+    """Search without the driver's help; return what was evaluated, and how often in vain."""
+    chosen = make_searcher(name, space, budget, **options)
+    evaluations: list[Evaluation] = []
+    vain = 0
+    for number in range(3 * budget):
+        [a] = chosen.propose(Archive(space, evaluations), 1, np.random.default_rng([1, number]))
+        if any(e.architecture == a for e in evaluations):
+            vain += 1
+            continue
+        values = {"f": float(a["a"]) - float(a["b"]), "g": float(a["b"]) ** 2}  # type: ignore[arg-type]
+        scores = getattr(chosen, "scores", {})
+        metrics = {"proxy": dict(scores[a.hash])} if a.hash in scores else {}
+        objectives = {k: values[k] for k in space.objectives}
+        evaluations.append(Evaluation(len(evaluations), a, 1.0, 1.0, 0, objectives, metrics))
+        if len(evaluations) == budget:
+            break
+    return evaluations, vain
+
+
+@pytest.mark.parametrize("name", [n for n in NAMES if n not in SLOW])
+@pytest.mark.parametrize("objectives", [{"f": "minimize"}, {"f": "minimize", "g": "maximize"}])
+def test_a_small_space_is_searched_to_its_end(name: str, objectives: dict[str, str]) -> None:
+    """Of 20 architectures most are found without help, and being done is no trap."""
+    space = small(objectives)
+    found, _ = searched(name, space, 20)
+    assert len(found) >= 14
+    everything = [
+        Evaluation(i, a, 1.0, 1.0, 0, found[0].objectives) for i, a in enumerate(space.enumerate())
+    ]
+    proposed = make_searcher(name, space, 20).propose(
+        Archive(space, everything), 2, np.random.default_rng(0)
+    )
+    assert proposed
+
+
+@pytest.mark.parametrize("name", ["auto", "local", "local+", "nsga2+"])
+def test_nothing_is_proposed_twice_while_there_is_something_new(name: str) -> None:
+    chosen = make_searcher(name, SPACE, 100)
+    for seed in range(10):
+        proposed = chosen.propose(ARCHIVES["many"], 3, np.random.default_rng(seed))
+        assert len({a.hash for a in proposed} - ARCHIVES["many"].seen) == 3
+
+
+def test_guidance_is_asked_for_by_name_or_by_argument() -> None:
+    for name, guided, screened in [
+        ("auto", None, True),
+        ("auto", False, False),
+        ("nsga2", None, False),
+        ("nsga2", True, True),
+        ("tpe+", None, True),
+    ]:
+        made = make_searcher(name, SPACE, 50, guided)
+        assert isinstance(made, Screened) == screened
+
+
+def test_a_guided_searcher_finds_more() -> None:
+    """One-max in disguise: what guidance is for, in a few evaluations."""
+    space = load_space(
+        {
+            "name": "sum",
+            "parameters": {f"p{i}": {"int": [0, 7]} for i in range(8)},
+            "objectives": {"f": "maximize"},
+        }
+    )
+
+    def best(name: str, seed: int) -> float:
+        chosen, done = make_searcher(name, space, 40), []
+        for number in range(40):
+            rng = np.random.default_rng([seed, number])
+            [a] = chosen.propose(Archive(space, done), 1, rng)
+            total = float(sum(int(v) for v in a.values()))  # type: ignore[arg-type]
+            done.append(Evaluation(number, a, 1.0, 1.0, 0, {"f": total}))
+        return max(e.objectives["f"] for e in done)
+
+    guided = [best("auto", seed) for seed in range(4)]
+    plain = [best("local", seed) for seed in range(4)]
+    assert min(guided) > max(plain)
+
+
+def test_the_proxy_is_asked_about_few_and_its_answers_are_kept() -> None:
+    asked: list[int] = []
+
+    def proxy(architectures: Any) -> list[dict[str, float]]:
+        asked.append(len(architectures))
+        return [{"f": 0.0} for _ in architectures]
+
+    found, _ = searched("auto", small({"f": "minimize", "g": "maximize"}), 18, proxy=proxy)
+    assert max(asked) <= 3
+    assert sum(asked) <= 3 * len(found)
+    assert sum("proxy" in e.metrics for e in found) >= 10
+
+
+@pytest.mark.parametrize("name", ["empty", "some", "many", "all failed", "first looks only"])
+def test_trust_is_plain_data(name: str) -> None:
+    chosen = make_searcher("auto", SPACE, 100)
+    assert isinstance(chosen, Screened)
+    told = json.loads(json.dumps(chosen.trust(ARCHIVES[name])))
+    assert set(told) == set(SPACE.objectives)
+    for verdict in told.values():
+        assert set(verdict) == {"correlation", "n", "floor", "steers"}
 
 
 def test_a_space_of_one_architecture_is_no_trap() -> None:
@@ -125,7 +258,7 @@ def test_a_space_of_one_architecture_is_no_trap() -> None:
         Evaluation(0, only, 1.0, 1.0, 0, {"ua": 0.5}),
         Evaluation(1, only, 1.0, 1.0, 0, {"ua": 0.5}),
     ]
-    for name in SEARCHERS:
+    for name in NAMES:
         proposed = make_searcher(name, single, 20).propose(
             Archive(single, done), 1, np.random.default_rng(0)
         )

@@ -1,0 +1,141 @@
+"""The ReLU proxy of a run: what a candidate's ReLU counterpart scores, before it is trained.
+
+It never ranks candidates by itself: its scores are inputs of the surrogate, which uses them
+only while they make its predictions better (``nas.guidance``).
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.archive import Archive
+from nas.halving import kendall
+from search_spaces.architecture import Architecture
+from search_spaces.errors import NasError, nearest
+
+if TYPE_CHECKING:
+    from eval.supernet import Supernet
+    from nas.evaluators import CorpusEvaluator
+
+KINDS = ("supernet", "ann", "none")
+SUPERNET_FILE = "supernet.safetensors"
+SUPERNET_EPOCHS = 4
+ANN_FIDELITY = 0.25  # of the epochs, on one validation fold
+
+Scores = Mapping[str, float]
+Say = Callable[[str], None]
+
+
+class Proxy:
+    """Scores candidates by objective; keeps what it has said and what it took.
+
+    Args:
+        score: Scores architectures.
+        names: Objectives to keep of what it returns.
+        seconds: Already spent on making it.
+    """
+
+    def __init__(
+        self,
+        score: Callable[[Sequence[Architecture]], Sequence[Scores]],
+        names: Sequence[str],
+        seconds: float = 0.0,
+    ) -> None:
+        self._score = score
+        self._names = tuple(names)
+        self.seconds = seconds
+        self.known: dict[str, dict[str, float]] = {}
+
+    def __call__(self, architectures: Sequence[Architecture]) -> list[Scores]:
+        """Return ``{objective: score}`` of each, in natural direction."""
+        new = [a for a in architectures if a.hash not in self.known]
+        if new:
+            began = time.perf_counter()
+            for a in new:
+                try:
+                    [scores] = self._score([a])
+                except NasError:  # it cannot be built; the driver will refuse it
+                    scores = {}
+                self.known[a.hash] = {n: float(scores[n]) for n in self._names if n in scores}
+            self.seconds += time.perf_counter() - began
+        return [self.known[a.hash] for a in architectures]
+
+
+def make_proxy(
+    kind: str, evaluator: CorpusEvaluator, folder: Path, seed: int, say: Say
+) -> Proxy | None:
+    """Make the proxy of a run; a supernet is trained once and kept in the run's folder.
+
+    Args:
+        kind: One of ``KINDS``.
+        evaluator: Gives corpus, family and folds; only training and validation speakers of its
+            first fold are used.
+        folder: Of the run.
+        seed: Of the run.
+        say: Told what takes time.
+
+    Raises:
+        NasError: No such kind.
+    """
+    if kind not in KINDS:
+        raise NasError(f"unknown proxy {kind!r}", hint=nearest(kind, KINDS))
+    names = tuple(evaluator.space.objectives)
+    if kind == "none":
+        return None
+    if kind == "ann":
+        return Proxy(_brief_training(evaluator, seed), names)
+    began = time.perf_counter()
+    net = _supernet(evaluator, folder / SUPERNET_FILE, seed, say)
+    return Proxy(net.score, names, time.perf_counter() - began)
+
+
+def proxy_agreement(archive: Archive) -> dict[str, dict[str, Any]]:
+    """Return how the proxy's scores and full trainings agree, by objective it scores."""
+    out = {}
+    for name in archive.space.objectives:
+        pairs = [
+            (e.metrics["proxy"][name], e.objectives[name])
+            for e in archive.full
+            if name in e.metrics.get("proxy", {})
+        ]
+        if pairs:
+            out[name] = kendall([a for a, _ in pairs], [b for _, b in pairs])
+    return out
+
+
+def _supernet(evaluator: CorpusEvaluator, path: Path, seed: int, say: Say) -> Supernet:
+    from eval.supernet import Supernet
+
+    net = Supernet(evaluator.space, evaluator.family, evaluator.dataset, evaluator.folds[0], seed)
+    if not net.load(path):
+        say("training the ReLU supernet that scores candidates (once)")
+        net.train(evaluator.recipe, SUPERNET_EPOCHS)
+        net.save(path)
+    return net
+
+
+def _brief_training(
+    evaluator: CorpusEvaluator, seed: int
+) -> Callable[[Sequence[Architecture]], list[dict[str, Any]]]:
+    from eval.evaluate import evaluate
+    from eval.seeds import derived_seed
+
+    def score(architectures: Sequence[Architecture]) -> list[dict[str, Any]]:
+        return [
+            evaluate(
+                evaluator.family.twin(a),
+                evaluator.dataset,
+                evaluator.folds[:1],
+                family=evaluator.family.name,
+                fidelity=ANN_FIDELITY,
+                seed=derived_seed(seed, "twin", a.hash),
+                recipe=evaluator.recipe,
+                profile=evaluator.profile,
+            )
+            for a in architectures
+        ]
+
+    return score

@@ -278,11 +278,14 @@ def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> N
 
 
 def _with_scores(evaluation: Evaluation, proxy: Proxy | None) -> Evaluation:
-    """Keep what the proxy had said about an architecture beside what came out."""
-    scores = proxy.known.get(evaluation.architecture.hash) if proxy is not None else None
-    if not scores:
+    """Keep what the proxy says of an architecture beside what came out.
+
+    Of every one, chosen by its help or not: only so do the pairs show what it is worth.
+    """
+    if proxy is None or not evaluation.ok:
         return evaluation
-    return replace(evaluation, metrics={**evaluation.metrics, "proxy": scores})
+    [scores] = proxy([evaluation.architecture])
+    return replace(evaluation, metrics={**evaluation.metrics, "proxy": dict(scores)})
 
 
 def _log_trust(study: Study, searcher: Searcher, proxy: Proxy | None) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,7 @@ from nas.pareto import Matrix
 from search_spaces.architecture import Architecture
 from search_spaces.space import Constraint
 
-LIMIT = 300
+LIMIT = 256
 DECADES = 10.0  # a positive quantity that spans this factor is modelled by its logarithm
 GAIN = 0.95  # an extra input must lower the leave-one-out error to this share
 PAIRS = 15
@@ -196,19 +196,6 @@ def chosen(archive: Archive, limit: int = LIMIT) -> list[Evaluation]:
     picks = np.linspace(0, len(rest) - 1, limit - len(keep)).round().astype(int)
     keep.update(rest[i] for i in picks)
     return [able[i] for i in sorted(keep)]
-
-
-def content(archive: Archive) -> Hashable:
-    """Return what two archives with the same evaluations have in common."""
-    return tuple(
-        (e.architecture.hash, e.fidelity, *e.objectives.values(), *_pairs(e))
-        for e in archive.evaluations
-    )
-
-
-def _pairs(e: Evaluation) -> Sequence[Hashable]:
-    proxy = e.metrics.get("proxy") if e.metrics else None
-    return [*e.violations.items(), *(proxy or {}).items()]
 
 
 def _proxy_scores(evaluations: Sequence[Evaluation], name: str) -> Matrix:

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Hashable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from nas.archive import Archive
+from nas.evaluation import Evaluation
 from nas.guidance.encoding import Encoder
 from nas.guidance.gp import Settings
 from nas.guidance.screening import Merit, trust
-from nas.guidance.surrogate import PAIRS, Surrogate, content
+from nas.guidance.surrogate import PAIRS, Surrogate
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
 if TYPE_CHECKING:
     from nas.searchers import Proxy, Searcher
+
+T = TypeVar("T")
 
 UNSCREENED = 0.2
 ASKED = 3
@@ -55,8 +58,8 @@ class Screened:
         self.proxy = proxy
         self.scores: dict[str, Mapping[str, float]] = {}
         self._encoder = Encoder(space)
-        self._surrogates: OrderedDict[Hashable, Surrogate] = OrderedDict()
-        self._settings: OrderedDict[Hashable, dict[str, Settings]] = OrderedDict()
+        self._surrogates: _Cache[Surrogate] = _Cache()
+        self._settings: _Cache[dict[str, Settings]] = _Cache()
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
         """Return up to ``n`` architectures, unseen where the base finds any."""
@@ -117,12 +120,10 @@ class Screened:
     # -- models -------------------------------------------------------------------------------
 
     def _surrogate(self, archive: Archive) -> Surrogate:
-        key = content(archive)
-        if key not in self._surrogates:
-            self._surrogates[key] = Surrogate(archive, self._encoder, self._chosen(archive))
-            if len(self._surrogates) > KEPT:
-                self._surrogates.popitem(last=False)
-        return self._surrogates[key]
+        return self._surrogates.get(
+            archive.evaluations,
+            lambda: Surrogate(archive, self._encoder, self._chosen(archive)),
+        )
 
     def _chosen(self, archive: Archive) -> dict[str, Settings] | None:
         """Return hyper-parameters fitted to the first of the evaluations.
@@ -138,12 +139,9 @@ class Screened:
         prefix = Archive(self.space, archive.evaluations[:first])
         if not self._ready(prefix):
             return None
-        key = content(prefix)
-        if key not in self._settings:
-            self._settings[key] = Surrogate(prefix, self._encoder).settings
-            if len(self._settings) > KEPT:
-                self._settings.popitem(last=False)
-        return self._settings[key]
+        return self._settings.get(
+            prefix.evaluations, lambda: Surrogate(prefix, self._encoder).settings
+        )
 
     # -- proxy --------------------------------------------------------------------------------
 
@@ -167,3 +165,21 @@ class Screened:
 
 def _scored_count(archive: Archive) -> int:
     return sum(bool(e.metrics.get("proxy")) for e in archive.evaluations)
+
+
+class _Cache(Generic[T]):
+    """The last few values of a function of a list of evaluations.
+
+    The key is their identity, which is sound because the cache keeps them alive.
+    """
+
+    def __init__(self) -> None:
+        self._kept: OrderedDict[tuple[int, ...], tuple[list[Evaluation], T]] = OrderedDict()
+
+    def get(self, evaluations: list[Evaluation], make: Callable[[], T]) -> T:
+        key = tuple(map(id, evaluations))
+        if key not in self._kept:
+            self._kept[key] = (list(evaluations), make())
+            if len(self._kept) > KEPT:
+                self._kept.popitem(last=False)
+        return self._kept[key][1]

@@ -54,8 +54,13 @@ def evaluated(number: int, a: Architecture, **changes: Any) -> Evaluation:
     energy = float(a["width"]) * (1 + float(a["depth"]))  # type: ignore[arg-type]
     objectives = {"ua": 1 - 1 / (1 + energy), "energy": energy, "latency": float(a["bias"])}  # type: ignore[arg-type]
     violations = {"energy": energy - 60} if energy > 60 else {}
-    base: dict[str, Any] = {"objectives": objectives, "violations": violations}
-    return Evaluation(number, a, 1.0, 1.0, 0, **{**base, **changes})
+    base: dict[str, Any] = {
+        "objectives": objectives,
+        "violations": violations,
+        "fidelity": 1.0,
+        "cost": 1.0,
+    }
+    return Evaluation(number, a, seed=0, **{**base, **changes})
 
 
 def failed(number: int, a: Architecture) -> Evaluation:

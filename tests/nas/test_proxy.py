@@ -1,0 +1,157 @@
+"""Guided runs on a corpus: scores in the record, trust in the log, the same run again."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from spaces import DOCUMENT, measure
+
+import nas
+from nas.evaluation import Evaluation
+from nas.proxy import Proxy, proxy_agreement
+from nas.study import Study
+from search_spaces.architecture import Architecture
+from search_spaces.errors import NasError
+
+SPACE: dict[str, Any] = {
+    "name": "heads",
+    "family": "pts_snn",
+    "parameters": {
+        "encoder.depth": {"int": [0, 2]},
+        "encoder.width": {"choice": [4, 8, 16]},
+        "encoder.shift": {"choice": [0, 0.25], "repeat": "encoder.depth"},
+        "neuron.type": {"choice": ["plif", "if", "ttfs"]},
+        "ttfs.steps": {"choice": [4, 8], "when": {"neuron.type": "ttfs"}},
+    },
+    "objectives": {"ua": "maximize", "energy": "minimize"},
+}
+
+
+@pytest.fixture(scope="module")
+def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Four speakers, two classes, frames of 6 dimensions around a mean per class."""
+    folder = tmp_path_factory.mktemp("corpus")
+    rng = np.random.default_rng(0)
+    rows = ["path,label,speaker"]
+    for i in range(48):
+        frames = (1 if i % 2 else -1) + rng.normal(size=(int(rng.integers(3, 8)), 6))
+        np.save(folder / f"{i}.npy", frames.astype(np.float32))
+        rows.append(f"{i}.npy,{'joy' if i % 2 else 'anger'},s{i // 12}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder
+
+
+def search(corpus: Path, out: Path, **changes: Any) -> Study:
+    asked = {"searcher": "auto", "budget": 16, "validation_folds": 1, "halving": True, **changes}
+    return nas.search(space=SPACE, data=corpus, out=out, **asked)
+
+
+@pytest.fixture(scope="module")
+def run(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Study:
+    return search(corpus, tmp_path_factory.mktemp("runs") / "run")
+
+
+def events(study: Study, name: str) -> list[Any]:
+    lines = (study.folder / "log.jsonl").read_text().splitlines()
+    return [e for e in map(json.loads, lines) if e["event"] == name]
+
+
+def test_a_guided_run_on_a_corpus_records_what_the_supernet_said(run: Study) -> None:
+    assert run.config.guidance
+    assert run.config.proxy == "supernet"
+    assert (run.folder / "supernet.safetensors").is_file()
+    scored = [e for e in run.evaluations if e.metrics.get("proxy")]
+    assert len(scored) >= 10
+    for e in scored:
+        assert set(e.metrics["proxy"]) == {"ua"}  # what it can tell of the objectives
+        assert 0 <= e.metrics["proxy"]["ua"] <= 1
+    by_hash: dict[str, Any] = {}
+    for e in scored:  # a promotion keeps the score of its first look
+        assert by_hash.setdefault(e.architecture.hash, e.metrics["proxy"]) == e.metrics["proxy"]
+
+
+def test_trust_is_in_the_log(run: Study) -> None:
+    told = events(run, "trust")
+    assert told
+    last = told[-1]
+    assert set(last["surrogate"]) == {"ua", "energy"}
+    assert {"correlation", "n", "steers"} <= set(last["surrogate"]["energy"])
+    assert last["proxy"]["ua"]["pairs"] > 3
+    assert last["proxy_seconds"] > 0
+    assert set(last["first_looks"]) == {"ua", "energy"}
+
+
+def test_an_interrupted_guided_run_ends_as_the_unbroken_one(
+    run: Study, corpus: Path, tmp_path: Path
+) -> None:
+    class Stop:
+        left = 9
+
+        def started(self, study: Study) -> None:
+            pass
+
+        def evaluated(self, study: Study, evaluation: Evaluation) -> None:
+            self.left -= 1
+            if self.left == 0:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        search(corpus, tmp_path / "run", observer=Stop())
+    resumed = nas.search(resume=tmp_path / "run")
+
+    def rows(study: Study) -> list[Any]:
+        kept = []
+        for e in study.evaluations:
+            metrics = {k: v for k, v in e.metrics.items() if k != "train_seconds"}
+            kept.append((e.architecture.hash, e.fidelity, e.cost, metrics))
+        return kept
+
+    assert rows(resumed) == rows(run)
+    assert not list((run.folder / "partial").glob("*.partial"))
+
+
+def test_each_candidates_own_counterpart_can_be_the_proxy(corpus: Path, tmp_path: Path) -> None:
+    study = search(corpus, tmp_path / "run", proxy="ann", budget=4, halving=False)
+    scores = [e.metrics["proxy"] for e in study.evaluations]
+    assert all(set(s) == {"ua", "energy"} for s in scores)  # a training knows its energy too
+    assert len({s["energy"] for s in scores}) > 1
+
+
+def test_without_guidance_there_is_no_proxy(corpus: Path, tmp_path: Path) -> None:
+    study = search(corpus, tmp_path / "run", searcher="random", budget=2, halving=False)
+    assert study.config.proxy == "none"
+    assert not (study.folder / "supernet.safetensors").exists()
+    with pytest.raises(NasError, match="would not be used: nothing is guided"):
+        search(corpus, tmp_path / "a", searcher="random", proxy="supernet")
+    with pytest.raises(NasError, match="unknown proxy 'supernat'"):
+        search(corpus, tmp_path / "b", proxy="supernat")
+    with pytest.raises(NasError, match="no ReLU counterpart"):
+        nas.search(
+            space=DOCUMENT, evaluator=measure, searcher="auto", proxy="ann", out=tmp_path / "c"
+        )
+    guided = nas.search(
+        space=DOCUMENT, evaluator=measure, searcher="auto", budget=2, out=tmp_path / "d"
+    )
+    with pytest.raises(NasError, match="guidance: True in the run, False asked"):
+        nas.search(resume=guided.folder, evaluator=measure, guidance=False)
+
+
+def test_a_candidate_that_cannot_be_built_has_no_score() -> None:
+    def score(architectures: Any) -> Any:
+        if architectures[0]["a"] == 2:
+            raise NasError("heads do not divide the width")
+        return [{"ua": 0.5, "wa": 0.4, "energy": 1.0}]
+
+    proxy = Proxy(score, ["ua", "energy"])
+    found = proxy([Architecture({"a": 1}), Architecture({"a": 2})])
+    assert found == [{"ua": 0.5, "energy": 1.0}, {}]
+
+
+def test_agreement_counts_full_trainings_with_a_score(run: Study) -> None:
+    found = proxy_agreement(run.archive())["ua"]
+    pairs = [e for e in run.evaluations if e.fidelity == 1.0 and e.metrics.get("proxy")]
+    assert found["pairs"] == len(pairs)

@@ -25,6 +25,7 @@ from search_spaces.families import get_family
 
 if TYPE_CHECKING:
     from eval.features import Dataset
+    from eval.supernet import Supernet
 
 
 @dataclass(frozen=True)
@@ -52,6 +53,7 @@ def evaluate(
     profile: str = DEFAULT_PROFILE,
     checkpoint: Path | None = None,
     partial: Path | None = None,
+    warm: Mapping[str, Supernet] | None = None,
 ) -> dict[str, Any]:
     """Train an architecture on every fold and measure it on what each holds out.
 
@@ -67,6 +69,8 @@ def evaluate(
         checkpoint: Where to keep the weights trained on the first fold (safetensors).
         partial: A file of training states. Where there is one, training goes on from it, to
             the same result as in one go; below fidelity 1 it is written for the next time.
+        warm: By fold, a supernet trained on the same part, from whose ReLU weights training
+            begins; None begins from random ones.
 
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
@@ -95,6 +99,7 @@ def evaluate(
             seed=seed,
             recipe=recipe,
             before=before.get(fold.name),
+            warm=warm[fold.name] if warm is not None else None,
         )
         for fold in folds
     ]
@@ -117,11 +122,14 @@ def train_fold(
     seed: int,
     recipe: Recipe,
     before: Mapping[str, Tensor] | None = None,
+    warm: Supernet | None = None,
 ) -> Trained:
     """Train on one fold, from the beginning or a state, and predict what it holds out."""
     own = derived_seed(seed, fold.name)
     rng = np.random.default_rng(own)
     network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
+    if warm is not None:
+        warm.inherit(network, architecture)
     parameters = count_parameters(network)
     training = Training(network, dataset, fold.fit, recipe, own)
     if before is not None:

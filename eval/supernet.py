@@ -103,21 +103,31 @@ class Supernet:
         """Return ``wa``, ``ua``, ``macro_f1`` and ``loss`` of each twin on the held part."""
         return [self._score(a) for a in architectures]
 
-    def inherit(self, network: nn.Module) -> None:
-        """Copy borrowed weights into a twin, to begin a training from them."""
+    def inherit(self, network: nn.Module, architecture: Mapping[str, Any]) -> None:
+        """Copy borrowed weights into a candidate or its twin, to begin a training from them.
+
+        A rate-coded network takes those of its ReLU twin; what only it has stays as it is, and
+        its normalisation statistics are its own.
+        """
+        self._mark(network, architecture)
         with torch.no_grad():
             borrowed = self._borrowed(network)
             for name, parameter in network.named_parameters():
                 if name in borrowed:
                     parameter.copy_(borrowed[name])
+        every = max(1, len(self.fold.fit) // CALIBRATION)
+        recalibrate(network, self.dataset, self.fold.fit[::every])
 
     def twin(self, architecture: Mapping[str, Any]) -> nn.Module:
         """Build the ReLU twin of a candidate."""
         values = self.family.twin(architecture)
         network = self.family.build(values, self.dataset.shape, len(self.dataset.classes))
+        self._mark(network, values)
+        return network
+
+    def _mark(self, network: nn.Module, values: Mapping[str, Any]) -> None:
         # mechanisms whose tensors have the same names mean different things by them
         network.__dict__["kind"] = str(self.family.filled(values).get("attention.kind", ""))
-        return network
 
     def save(self, path: Path) -> None:
         """Write the shared weights."""
@@ -199,9 +209,7 @@ class Supernet:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             network = self.twin(architecture)
-        self.inherit(network)
-        every = max(1, len(self.fold.fit) // CALIBRATION)
-        recalibrate(network, self.dataset, self.fold.fit[::every])
+        self.inherit(network, self.family.twin(architecture))
         network.eval()
         held = self.fold.held
         logits = torch.cat([network(*collate(self.dataset, b)[:2]) for b in ordered(held, 64)])

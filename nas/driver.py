@@ -13,7 +13,7 @@ from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.inline import InlineExecutor
 from nas.halving import agreement
 from nas.jobs import jobs_of
-from nas.proxy import KINDS, Proxy, make_proxy, proxy_agreement
+from nas.proxy import KINDS, Proxy, make_proxy, proxy_agreement, supernets
 from nas.run_config import RunConfig, describe_environment
 from nas.runs import default_folder, refuse_existing
 from nas.searchers import DEFAULT_SEARCHER, Searcher, guides, make_searcher
@@ -57,6 +57,7 @@ def search(
     validation_folds: int | None = None,
     guidance: bool | None = None,
     proxy: str | None = None,
+    warm_start: bool | None = None,
     halving: bool | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
@@ -89,6 +90,8 @@ def search(
         proxy: Scores that the surrogate may learn from besides: ``supernet`` (the default with
             guidance on a corpus), ``ann`` (each candidate's own ReLU counterpart, trained
             briefly) or ``none``.
+        warm_start: Begin every training from the weights of a ReLU supernet, trained once on
+            the same part of the corpus. Off by default; ``confirm`` always begins anew.
         halving: Give every new architecture a first look of an eighth of the epochs, and go on
             with the best third only; a first look charges an eighth. Off by default.
         observer: Told about progress.
@@ -117,7 +120,12 @@ def search(
             f"a budget of {budget} evaluates nothing",
             hint="give a whole number of full trainings, 1 or more",
         )
-    modes = {"guidance": guidance, "proxy": proxy, "halving": halving}
+    modes = {
+        "guidance": guidance,
+        "proxy": proxy,
+        "halving": halving,
+        "warm_start": warm_start,
+    }
     if resume is not None:
         if out is not None:
             raise NasError("out and resume exclude each other", hint="a run stays in its folder")
@@ -145,6 +153,7 @@ def search(
             halving=bool(halving),
             guidance=guided,
             proxy=_proxy_kind(proxy, guided, chosen),
+            warm_start=_can_warm(warm_start, chosen),
             created=describe_environment(command),
         )
         study = Study.create(folder, config)
@@ -242,6 +251,12 @@ def _proxy_kind(asked: str | None, guided: bool, evaluator: Any) -> str:
     return asked
 
 
+def _can_warm(asked: bool | None, evaluator: Any) -> bool:
+    if asked and not hasattr(evaluator, "family"):
+        raise NasError("an evaluator of your own has no ReLU weights to begin from")
+    return bool(asked)
+
+
 def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> None:
     config = study.config
     make_searcher(config.searcher, study.space, config.planned, config.guidance)
@@ -251,6 +266,8 @@ def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> N
         observer.started(study)
     if hasattr(evaluator, "baselines") and not study.baselines():
         study.keep_baselines(evaluator.baselines(config.seed))
+    if config.warm_start:
+        evaluator.warm = supernets(evaluator, study.folder, config.seed, say)
     proxy = None
     if config.proxy != "none":
         proxy = make_proxy(config.proxy, evaluator, study.folder, config.seed, say)

@@ -15,6 +15,7 @@ from search_spaces.space import Space
 
 if TYPE_CHECKING:
     from eval.features import Dataset
+    from eval.supernet import Supernet
 
 Say = Callable[[str], None]
 
@@ -155,6 +156,7 @@ class CorpusEvaluator:
         self.test_fold = test_fold
         self.outer = outer[test_fold]
         self.inner = inner
+        self.warm: Mapping[str, Supernet] | None = None
         self.folds = inner_folds(dataset, self.outer.fit, inner)
         self._limit = next((c for c in space.constraints if c.quantity == "parameters"), None)
 
@@ -180,6 +182,7 @@ class CorpusEvaluator:
             profile=self.profile,
             checkpoint=checkpoint,
             partial=partial,
+            warm=self.warm,
         )
 
     def refuse(self, architecture: Mapping[str, Any]) -> str | None:

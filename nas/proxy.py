@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from nas.evaluators import CorpusEvaluator
 
 KINDS = ("supernet", "ann", "none")
-SUPERNET_FILE = "supernet.safetensors"
+SUPERNET_FILE = "supernet-{}.safetensors"
 SUPERNET_EPOCHS = 4
 ANN_FIDELITY = 0.25  # of the epochs, on one validation fold
 
@@ -88,7 +88,7 @@ def make_proxy(
     if kind == "ann":
         return Proxy(_brief_training(evaluator, seed), names)
     began = time.perf_counter()
-    net = _supernet(evaluator, folder / SUPERNET_FILE, seed, say)
+    [net] = supernets(evaluator, folder, seed, say, folds=1).values()
     return Proxy(net.score, names, time.perf_counter() - began)
 
 
@@ -106,15 +106,33 @@ def proxy_agreement(archive: Archive) -> dict[str, dict[str, Any]]:
     return out
 
 
-def _supernet(evaluator: CorpusEvaluator, path: Path, seed: int, say: Say) -> Supernet:
+def supernets(
+    evaluator: CorpusEvaluator, folder: Path, seed: int, say: Say, folds: int | None = None
+) -> dict[str, Supernet]:
+    """Return a trained supernet for each validation fold, by the fold's name.
+
+    Each is trained on the part of its fold that is not held out, so that whatever begins from
+    its weights has not seen what it is measured on. Kept in the run's folder.
+
+    Args:
+        evaluator: Gives corpus, family and folds.
+        folder: Of the run.
+        seed: Of the run.
+        say: Told what takes time.
+        folds: Only the first so many.
+    """
     from eval.supernet import Supernet
 
-    net = Supernet(evaluator.space, evaluator.family, evaluator.dataset, evaluator.folds[0], seed)
-    if not net.load(path):
-        say("training the ReLU supernet that scores candidates (once)")
-        net.train(evaluator.recipe, SUPERNET_EPOCHS)
-        net.save(path)
-    return net
+    nets = {}
+    for i, fold in enumerate(evaluator.folds[:folds]):
+        net = Supernet(evaluator.space, evaluator.family, evaluator.dataset, fold, seed)
+        path = folder / SUPERNET_FILE.format(i)
+        if not net.load(path):
+            say(f"training a ReLU supernet without {fold.name} (once)")
+            net.train(evaluator.recipe, SUPERNET_EPOCHS)
+            net.save(path)
+        nets[fold.name] = net
+    return nets
 
 
 def _brief_training(

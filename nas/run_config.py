@@ -38,6 +38,7 @@ class RunConfig:
             needs to be made again.
         guidance: Whether a surrogate learned on the run's own evaluations screens proposals.
         proxy: Whose scores it may learn from: ``supernet``, ``ann`` or ``none``.
+        warm_start: Whether trainings begin from the weights of a ReLU supernet.
         halving: Whether new architectures are first trained for a share of the epochs only.
         created: Time, versions, machine, command line: for people, never compared.
     """
@@ -51,6 +52,7 @@ class RunConfig:
     halving: bool = False
     guidance: bool = False
     proxy: str = "none"
+    warm_start: bool = False
     created: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -94,6 +96,7 @@ class RunConfig:
                 halving=data.get("halving", False),
                 guidance=data.get("guidance", False),
                 proxy=data.get("proxy", "none"),
+                warm_start=data.get("warm_start", False),
                 created=data["created"],
             )
         except (KeyError, TypeError) as error:
@@ -116,6 +119,7 @@ class RunConfig:
             "halving": self.halving,
             "guidance": self.guidance,
             "proxy": self.proxy,
+            "warm_start": self.warm_start,
             "evaluator": dict(self.evaluator),
         }
 

@@ -52,6 +52,11 @@ Examples:
     help="supernet, ann or none: ReLU scores it may learn from.  [default: supernet if guided]",
 )
 @click.option(
+    "--warm-start/--no-warm-start",
+    default=None,
+    help="Begin trainings from a ReLU supernet's weights.  [default: no]",
+)
+@click.option(
     "--halving/--no-halving",
     default=None,
     help="First looks of an eighth of the epochs; the best third goes on.  [default: no]",

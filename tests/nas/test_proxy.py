@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,7 @@ import nas
 from nas.evaluation import Evaluation
 from nas.proxy import Proxy, proxy_agreement
 from nas.study import Study
+from nas.trust import read_trust
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
 
@@ -63,7 +66,7 @@ def events(study: Study, name: str) -> list[Any]:
 def test_a_guided_run_on_a_corpus_records_what_the_supernet_said(run: Study) -> None:
     assert run.config.guidance
     assert run.config.proxy == "supernet"
-    assert (run.folder / "supernet.safetensors").is_file()
+    assert (run.folder / "supernet-0.safetensors").is_file()
     scored = [e for e in run.evaluations if e.metrics.get("proxy")]
     assert len(scored) >= 10
     for e in scored:
@@ -83,6 +86,30 @@ def test_trust_is_in_the_log(run: Study) -> None:
     assert last["proxy"]["ua"]["pairs"] > 3
     assert last["proxy_seconds"] > 0
     assert set(last["first_looks"]) == {"ua", "energy"}
+
+
+def test_trust_is_shown_and_plotted(run: Study, tmp_path: Path) -> None:
+    plot = tmp_path / "trust.html"
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", "trust", str(run.folder), "--plot", str(plot)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    for guide in ("surrogate", "proxy", "first looks"):
+        assert guide in done.stdout
+    text = plot.read_text()
+    assert "proxy: ua" in text
+    assert 'src="http' not in text  # it works offline
+    rows = read_trust(run.folder)
+    assert rows[-1]["evaluations"] == len(run.evaluations)
+    assert all(r["correlation"] is None or -1 <= r["correlation"] <= 1 for r in rows)
+
+
+def test_a_run_without_guides_says_so(corpus: Path, tmp_path: Path) -> None:
+    study = search(corpus, tmp_path / "run", searcher="random", budget=1, halving=False)
+    with pytest.raises(NasError, match="nothing guided this run"):
+        read_trust(study.folder)
 
 
 def test_an_interrupted_guided_run_ends_as_the_unbroken_one(
@@ -121,10 +148,37 @@ def test_each_candidates_own_counterpart_can_be_the_proxy(corpus: Path, tmp_path
     assert len({s["energy"] for s in scores}) > 1
 
 
+def test_a_warm_start_takes_a_supernet_for_each_fold(corpus: Path, tmp_path: Path) -> None:
+    asked: dict[str, Any] = {
+        "searcher": "random",
+        "budget": 6,
+        "halving": True,
+        "validation_folds": 2,
+        "seed": 1,
+    }
+    cold = search(corpus, tmp_path / "cold", **asked)
+    warm = search(corpus, tmp_path / "warm", **asked, warm_start=True)
+    names = sorted(p.name for p in warm.folder.glob("supernet-*"))
+    assert names == ["supernet-0.safetensors", "supernet-1.safetensors"]
+
+    def first(study: Study) -> dict[str, float]:
+        looks = [e for e in study.evaluations if e.fidelity < 1]
+        return {e.architecture.hash: e.metrics["loss"] for e in looks}
+
+    a, b = first(cold), first(warm)
+    both = a.keys() & b.keys()
+    assert len(both) >= 5
+    assert all(a[k] != b[k] for k in both)
+    with pytest.raises(NasError, match="warm_start: True in the run, False asked"):
+        nas.search(resume=warm.folder, warm_start=False)
+    with pytest.raises(NasError, match="no ReLU weights to begin from"):
+        nas.search(space=DOCUMENT, evaluator=measure, warm_start=True, out=tmp_path / "x")
+
+
 def test_without_guidance_there_is_no_proxy(corpus: Path, tmp_path: Path) -> None:
     study = search(corpus, tmp_path / "run", searcher="random", budget=2, halving=False)
     assert study.config.proxy == "none"
-    assert not (study.folder / "supernet.safetensors").exists()
+    assert not (study.folder / "supernet-0.safetensors").exists()
     with pytest.raises(NasError, match="would not be used: nothing is guided"):
         search(corpus, tmp_path / "a", searcher="random", proxy="supernet")
     with pytest.raises(NasError, match="unknown proxy 'supernat'"):

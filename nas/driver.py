@@ -72,8 +72,8 @@ def search(
             objective by name; None trains the space's family on ``data``.
         data: Corpus name, folder with a ``manifest.csv`` or ``see:FOLDER``; None is the bundled
             default of what the family reads.
-        searcher: ``random``, ``nsga2``, ``tpe`` or ``local``; by default what the space
-            asks for, else ``tpe``.
+        searcher: ``auto``, ``nsga2``, ``tpe``, ``gp``, ``local`` or ``random``; by default what
+            the space asks for, else ``auto``.
         budget: Full-training equivalents of unique architectures (default 200); failed
             evaluations count. On resume, a higher budget prolongs the run.
         seed: Of everything random (default 0).

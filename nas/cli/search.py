@@ -25,7 +25,9 @@ Examples:
     help="Corpus name, folder with a manifest.csv, or see:FOLDER."
     "  [default: polish; for event frames synthetic_eyes]",
 )
-@click.option("--searcher", help="random, nsga2, tpe or local.  [default: the space's, else tpe]")
+@click.option(
+    "--searcher", help="auto, nsga2, tpe, gp, local or random.  [default: the space's, else auto]"
+)
 @click.option("--seed", type=int, help="Of everything random.  [default: 0]")
 @click.option("--out", "out_folder", help="Folder of the run.  [default: runs/<space>-<date>-<n>]")
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run.")

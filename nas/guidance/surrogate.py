@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import norm
 
 from nas.archive import Archive
@@ -15,6 +16,8 @@ from nas.guidance.gp import Columns, GaussianProcess, Settings
 from nas.pareto import Matrix
 from search_spaces.architecture import Architecture
 from search_spaces.space import Constraint
+
+Rows = npt.NDArray[np.bool_]
 
 LIMIT = 256
 DECADES = 10.0  # a positive quantity that spans this factor is modelled by its logarithm
@@ -62,42 +65,65 @@ class Prediction:
 
 
 class Target:
-    """One modelled quantity: a Gaussian process over architecture, fidelity and proxy score."""
+    """One modelled quantity: a Gaussian process over architecture, fidelity and proxy score.
+
+    Args:
+        name: Of the quantity.
+        x: ``[N, D]`` architectures and log fidelity.
+        y: ``[N]`` values.
+        columns: What the inputs are.
+        given: Hyper-parameters by name of the process; those missing are fitted.
+        proxy: ``[N]`` scores, NaN where there is none.
+
+    Attributes:
+        plain: The process without scores.
+        with_proxy: The one with them, None unless they lower the leave-one-out error enough.
+        gain: By which share they lower it, NaN while too few are known.
+        settings: Hyper-parameters of every process that was fitted.
+    """
 
     def __init__(
         self,
+        name: str,
         x: Matrix,
         y: Matrix,
         columns: Columns,
-        settings: Settings | None,
-        proxy: Matrix | None = None,
+        given: Mapping[str, Settings],
+        proxy: Matrix,
     ) -> None:
-        self.x, self.y, self.columns = x, y, columns
-        self.plain = GaussianProcess(x, y, columns, settings)
+        self.name, self.x, self.y, self.columns = name, x, y, columns
+        self._given = given
+        self.settings: dict[str, Settings] = {}
+        self.plain = self._fit(name, x, y, columns)
         self.with_proxy: GaussianProcess | None = None
         self.gain = float("nan")
-        if proxy is not None and np.isfinite(proxy).sum() >= PAIRS:
-            self._consider(proxy)
-
-    def _consider(self, proxy: Matrix) -> None:
-        """Use the proxy where it explains what the architecture does not."""
         known = np.isfinite(proxy)
-        if np.ptp(proxy[known]) == 0.0:
-            return
+        if known.sum() >= PAIRS and np.ptp(proxy[known]) > 0.0:
+            self._consider(proxy, known)
+
+    def _fit(self, role: str, x: Matrix, y: Matrix, columns: Columns) -> GaussianProcess:
+        process = GaussianProcess(x, y, columns, self._given.get(role))
+        self.settings[role] = process.settings
+        return process
+
+    def _consider(self, proxy: Matrix, known: Rows) -> None:
+        """Use the proxy where it explains what the architecture does not."""
         x, y, score = self.x[known], self.y[known], proxy[known]
-        with_score = np.column_stack([x, score])
         more = self.columns.more(1)
-        without = GaussianProcess(x, y, self.columns)
-        within = GaussianProcess(with_score, y, more)
-        errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in (without, within)]
+        processes = (
+            self._fit(f"{self.name} unscored", x, y, self.columns),
+            self._fit(f"{self.name} scored", np.column_stack([x, score]), y, more),
+        )
+        errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in processes]
         self.gain = 1.0 - errors[1] / errors[0] if errors[0] > 0 else 0.0
         if errors[1] > GAIN * errors[0]:
             return
         filled = proxy.copy()
         if not known.all():  # what was never scored gets the score its architecture suggests
-            scores = GaussianProcess(x, score, self.columns)
+            scores = self._fit(f"{self.name} score", x, score, self.columns)
             filled[~known] = scores.predict(self.x[~known])[0]
-        self.with_proxy = GaussianProcess(np.column_stack([self.x, filled]), self.y, more)
+        everything = np.column_stack([self.x, filled])
+        self.with_proxy = self._fit(f"{self.name} with score", everything, self.y, more)
 
 
 class Surrogate:
@@ -106,7 +132,7 @@ class Surrogate:
     Args:
         archive: The evaluations so far, at any fidelity.
         encoder: Of the archive's space.
-        settings: Hyper-parameters by name of the quantity; those missing are fitted.
+        settings: Hyper-parameters by name of the process; those missing are fitted.
     """
 
     def __init__(
@@ -129,7 +155,7 @@ class Surrogate:
         for j, name in enumerate(space.objectives):
             y = _tamed(self.scales[j](losses[:, j]))
             scores = _proxy_scores(self.evaluations, name)
-            self.targets[name] = Target(x, y, self.columns, settings.get(name), scores)
+            self.targets[name] = Target(name, x, y, self.columns, settings, scores)
         self._limits = _limits(self, archive, x, settings)
         self._success = _success(self, archive, settings)
 
@@ -140,8 +166,8 @@ class Surrogate:
 
     @property
     def settings(self) -> dict[str, Settings]:
-        """Hyper-parameters by name of the quantity."""
-        out = {name: t.plain.settings for name, t in self.targets.items()}
+        """Hyper-parameters by name of the process."""
+        out = {role: s for t in self.targets.values() for role, s in t.settings.items()}
         out |= {f"constraint {c.quantity}": g.settings for c, g, _ in self._limits}
         if self._success is not None:
             out["success"] = self._success.settings

@@ -85,7 +85,7 @@ SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
     "local": _local,
 }
 
-DEFAULT_SEARCHER = "tpe"
+DEFAULT_SEARCHER = "auto"
 GUIDED = "+"
 
 STARTUP = 10  # evaluations before the first model

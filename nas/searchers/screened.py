@@ -84,10 +84,10 @@ class Screened:
         free = bool(rng.random() < self.unscreened)
         linear = bool(rng.random() < 0.5)
         if not self._ready(archive):
-            return self._scored(self._own(archive, rng), archive, free=True)
+            return self._scored(self._own(archive, rng), archive)
         surrogate = self._surrogate(archive)
         if free or not all(t["steers"] for t in trust(archive, surrogate).values()):
-            return self._scored(self._own(archive, rng), archive, free=True)
+            return self._scored(self._own(archive, rng), archive)
         children = self._fresh(archive, self.children, rng)
         if len(children) < 2:
             return children[0] if children else self._own(archive, rng)
@@ -148,7 +148,7 @@ class Screened:
     def _scarce(self, archive: Archive) -> bool:
         return _scored_count(archive) < PAIRS
 
-    def _scored(self, a: Architecture, archive: Archive, free: bool) -> Architecture:
+    def _scored(self, a: Architecture, archive: Archive) -> Architecture:
         """Have every unscreened proposal scored until enough are, then every third."""
         if self.proxy is not None and (self._scarce(archive) or len(archive.evaluations) % 3 == 0):
             self._ask([a])

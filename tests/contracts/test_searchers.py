@@ -43,10 +43,10 @@ SLOW = {"gp", "gp+"}  # about a second a proposal, whatever is in the archive
 @pytest.fixture(params=NAMES)
 def searcher(request: pytest.FixtureRequest) -> Searcher:
     made = make_searcher(str(request.param), SPACE, budget=100)
-    if request.param in SLOW and "name" in request.fixturenames:
-        name = request.getfixturevalue("name")
-        if name not in ("empty", "one", "some") or request.param == "gp+":
-            pytest.skip("too slow to run on every archive")
+    if request.param in SLOW:
+        name = request.node.callspec.params.get("name", "some")
+        if request.param == "gp+" or name != "one":
+            pytest.skip("too slow to run on every archive; see the test of gp below")
     return made
 
 
@@ -64,7 +64,7 @@ def evaluated(number: int, a: Architecture, **changes: Any) -> Evaluation:
 
 
 def failed(number: int, a: Architecture) -> Evaluation:
-    return evaluated(number, a, objectives={}, violations={}, error="broken")
+    return Evaluation(number, a, 1.0, 1.0, 0, error="broken")
 
 
 def archive(n: int, make: Any = evaluated) -> Archive:
@@ -167,13 +167,13 @@ def searched(name: str, space: Space, budget: int, **options: Any) -> tuple[list
     return evaluations, vain
 
 
-@pytest.mark.parametrize("name", [n for n in NAMES if n not in SLOW])
+@pytest.mark.parametrize("name", ["random", "local", "local+", "auto"])
 @pytest.mark.parametrize("objectives", [{"f": "minimize"}, {"f": "minimize", "g": "maximize"}])
 def test_a_small_space_is_searched_to_its_end(name: str, objectives: dict[str, str]) -> None:
-    """Of 20 architectures most are found without help, and being done is no trap."""
+    """Of 20 architectures many are found without help, and being done is no trap."""
     space = small(objectives)
     found, _ = searched(name, space, 20)
-    assert len(found) >= 14
+    assert len(found) >= 16
     everything = [
         Evaluation(i, a, 1.0, 1.0, 0, found[0].objectives) for i, a in enumerate(space.enumerate())
     ]
@@ -181,6 +181,16 @@ def test_a_small_space_is_searched_to_its_end(name: str, objectives: dict[str, s
         Archive(space, everything), 2, np.random.default_rng(0)
     )
     assert proposed
+
+
+def test_gp_is_a_function_of_archive_and_generator() -> None:
+    space = small({"f": "minimize"})
+    done, _ = searched("random", space, 11)
+    chosen = make_searcher("gp", space, 20)
+    archive = Archive(space, [*done, failed(11, done[0].architecture)], [done[3].architecture])
+    first, again = (chosen.propose(archive, 1, np.random.default_rng(5)) for _ in range(2))
+    assert first == again
+    assert space.architecture(first[0].as_dict()) == first[0]
 
 
 @pytest.mark.parametrize("name", ["auto", "local", "local+", "nsga2+"])
@@ -222,8 +232,8 @@ def test_a_guided_searcher_finds_more() -> None:
             done.append(Evaluation(number, a, 1.0, 1.0, 0, {"f": total}))
         return max(e.objectives["f"] for e in done)
 
-    guided = [best("auto", seed) for seed in range(4)]
-    plain = [best("local", seed) for seed in range(4)]
+    guided = [best("auto", seed) for seed in range(2)]
+    plain = [best("local", seed) for seed in range(2)]
     assert min(guided) > max(plain)
 
 
@@ -263,7 +273,7 @@ def test_a_space_of_one_architecture_is_no_trap() -> None:
         Evaluation(0, only, 1.0, 1.0, 0, {"ua": 0.5}),
         Evaluation(1, only, 1.0, 1.0, 0, {"ua": 0.5}),
     ]
-    for name in NAMES:
+    for name in sorted(set(NAMES) - {"gp+"}):
         proposed = make_searcher(name, single, 20).propose(
             Archive(single, done), 1, np.random.default_rng(0)
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 
 import click
@@ -70,8 +69,6 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
-    # the surrogate's matrices are small: threads cost more there than they give
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     try:
         code = cli.main(standalone_mode=False)  # click returns the code of an Exit here
         sys.exit(code if isinstance(code, int) else 0)

@@ -14,6 +14,7 @@ from nas.guidance.encoding import Encoder
 from nas.guidance.gp import Settings
 from nas.guidance.screening import Merit, trust
 from nas.guidance.surrogate import PAIRS, Surrogate
+from nas.guidance.threads import one_thread
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
@@ -66,7 +67,8 @@ class Screened:
         out: list[Architecture] = []
         for _ in range(n):
             ahead = Archive(self.space, archive.evaluations, [*archive.pending, *out])
-            out.append(self._one(ahead, rng))
+            with one_thread():
+                out.append(self._one(ahead, rng))
         return out
 
     def trust(self, archive: Archive) -> dict[str, dict[str, Any]]:
@@ -74,7 +76,8 @@ class Screened:
         if not self._ready(archive):
             nothing = {"correlation": None, "n": 0, "floor": None, "steers": False}
             return {name: dict(nothing) for name in self.space.objectives}
-        return trust(archive, self._surrogate(archive))
+        with one_thread():
+            return trust(archive, self._surrogate(archive))
 
     def _ready(self, archive: Archive) -> bool:
         return sum(e.ok for e in archive.evaluations) >= max(3, self.startup)

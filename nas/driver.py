@@ -266,17 +266,18 @@ def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> N
         observer.started(study)
     if hasattr(evaluator, "baselines") and not study.baselines():
         study.keep_baselines(evaluator.baselines(config.seed))
-    if config.warm_start:
-        evaluator.warm = supernets(evaluator, study.folder, config.seed, say)
     proxy = None
-    if config.proxy != "none":
-        proxy = make_proxy(config.proxy, evaluator, study.folder, config.seed, say)
-    searcher = make_searcher(config.searcher, study.space, config.planned, config.guidance, proxy)
-    jobs = jobs_of(study, searcher, refuse)
-    executor = InlineExecutor(evaluator, study.space)
     try:
         with study.logging("search_spaces"):  # which attention back end runs, and why
-            for made in executor.map(jobs):
+            if config.warm_start:
+                evaluator.warm = supernets(evaluator, study.folder, config.seed, say)
+            if config.proxy != "none":
+                proxy = make_proxy(config.proxy, evaluator, study.folder, config.seed, say)
+            searcher = make_searcher(
+                config.searcher, study.space, config.planned, config.guidance, proxy
+            )
+            jobs = jobs_of(study, searcher, refuse)
+            for made in InlineExecutor(evaluator, study.space).map(jobs):
                 evaluation = _with_scores(made, proxy)
                 study.finish(evaluation)
                 if not evaluation.ok:

@@ -90,8 +90,10 @@ def test_a_packaged_space_can_be_built_by_its_family(name: str):
 
 @pytest.mark.parametrize("name", sorted(FAMILIES))
 def test_a_family_builds_with_every_default(name: str):
-    network = FAMILIES[name].build({}, 5, 3).eval()
-    assert network(torch.randn(2, 4, 5)).shape == (2, 3)
+    events = FAMILIES[name].input == "event frames"
+    network = FAMILIES[name].build({}, (4, 2, 8, 8) if events else 5, 3).eval()
+    frames = torch.rand(2, 4, 128) if events else torch.randn(2, 4, 5)
+    assert network(frames).shape == (2, 3)
     for slot in FAMILIES[name].slots.values():
         assert slot.problem(slot.default) is None
 

@@ -65,7 +65,7 @@ def test_the_example_space_counts_what_brute_force_finds():
 
 
 A = "a: {int: [1, 4]}"
-EXTRA = ("description", "family", "constraints")
+EXTRA = ("description", "family", "searcher", "constraints")
 BOTH = ("a: {choice: [x, y]}", "b: {choice: [1, 2], when: {a: x}}")
 MALFORMED = {
     "misspelt top key": (

@@ -259,7 +259,6 @@ def _can_warm(asked: bool | None, evaluator: Any) -> bool:
 
 def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> None:
     config = study.config
-    make_searcher(config.searcher, study.space, config.planned, config.guidance)
     refuse = getattr(evaluator, "refuse", None)
     study.log("started", finished=len(study.evaluations), budget=config.budget)
     if observer is not None:

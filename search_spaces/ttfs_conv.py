@@ -27,8 +27,6 @@ from search_spaces.ttfs import (
     fold_after,
 )
 
-OPERATIONS = ("conv", "double", "separable")
-SKIPS = ("none", "add", "concat")
 NARROWEST = 2  # pixels a side that a pooling layer still finds
 
 
@@ -41,11 +39,11 @@ class Block(nn.Module):
     meet share a window.
 
     Args:
-        operation: One of ``OPERATIONS``.
+        operation: ``conv``, ``double`` or ``separable``.
         kernel: Side of the convolution, odd.
         n_in: Channels of the input.
         n_out: Channels of the last layer.
-        skip: One of ``SKIPS``.
+        skip: ``none``, ``add`` or ``concat``.
         window: Of the input.
     """
 

@@ -18,7 +18,8 @@ from search_spaces.ttfs.layers import (
     quantise_weights,
 )
 from search_spaces.ttfs.network import Discretisation, TTFSNetwork
-from search_spaces.ttfs.signals import Disturbance, ReLUView, Signal, TTFSView, View, Window
+from search_spaces.ttfs.signals import Signal, View, Window
+from search_spaces.ttfs.views import Disturbance, ReLUView, TTFSView
 
 __all__ = [
     "B1Layer",

@@ -9,9 +9,8 @@ from torch import Tensor, nn
 
 from search_spaces.errors import NasError
 from search_spaces.frames import batch_normalised
-from search_spaces.ttfs.signals import Linear, ReLUView, Signal, View, Window, aligned
-
-Weighted = nn.Linear | nn.Conv1d | nn.Conv2d
+from search_spaces.ttfs.signals import Linear, Signal, View, Window, aligned
+from search_spaces.ttfs.views import ReLUView
 
 
 def without_bias(module: nn.Module) -> Linear:

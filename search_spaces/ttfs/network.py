@@ -11,7 +11,8 @@ from torch import Tensor, nn
 
 from search_spaces.ttfs.folding import fold_before
 from search_spaces.ttfs.layers import B1Layer
-from search_spaces.ttfs.signals import ReLUView, TTFSView, View, Window
+from search_spaces.ttfs.signals import View, Window
+from search_spaces.ttfs.views import ReLUView, TTFSView
 
 
 @dataclass(frozen=True)

@@ -37,17 +37,13 @@ SPACE = load_space(
 
 
 NAMES = sorted(SEARCHERS) + [name + GUIDED for name in sorted(SEARCHERS) if name != "auto"]
-SLOW = {"gp", "gp+"}  # about a second a proposal, whatever is in the archive
+# gp needs about a second a proposal, whatever is in the archive: it has a test of its own below
+QUICK = [name for name in NAMES if not name.startswith("gp")]
 
 
-@pytest.fixture(params=NAMES)
+@pytest.fixture(params=QUICK)
 def searcher(request: pytest.FixtureRequest) -> Searcher:
-    made = make_searcher(str(request.param), SPACE, budget=100)
-    if request.param in SLOW:
-        name = request.node.callspec.params.get("name", "some")
-        if request.param == "gp+" or name != "one":
-            pytest.skip("too slow to run on every archive; see the test of gp below")
-    return made
+    return make_searcher(str(request.param), SPACE, budget=100)
 
 
 def evaluated(number: int, a: Architecture, **changes: Any) -> Evaluation:

@@ -33,6 +33,7 @@ from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.optuna_space import suggest
 from nas.pareto import Matrix
+from nas.proxy import Proxy
 from nas.searchers import make_searcher
 from search_spaces.architecture import Architecture
 
@@ -52,13 +53,24 @@ def problem(name: str) -> Problem:
 # -- searches -----------------------------------------------------------------------------------
 
 
-def ours(p: Problem, tell: Tell, seed: int, name: str, proxy: Any = None, **options: Any) -> None:
+def ours(
+    p: Problem,
+    tell: Tell,
+    seed: int,
+    name: str,
+    proxy: Any = None,
+    remeasure: bool = False,
+    **options: Any,
+) -> None:
     """Search as the driver does: no duplicates, random or enumerated ones as a last resort."""
+    if proxy is not None:
+        proxy = Proxy(proxy, list(p.space.objectives))
     made = make_searcher(name, p.space, BUDGET, proxy=proxy, **options)
     done: list[Evaluation] = []
     while len(done) < BUDGET:
         rng = np.random.default_rng([seed, len(done)])
         archive = Archive(p.space, done)
+        again = made.again(archive, rng) if remeasure else None
         drawn: Iterator[Architecture] = (
             a
             for source in (
@@ -68,11 +80,12 @@ def ours(p: Problem, tell: Tell, seed: int, name: str, proxy: Any = None, **opti
             )
             for a in source
         )
-        new = next((a for a in drawn if a.hash not in archive.seen), None)
+        new = again or next((a for a in drawn if a.hash not in archive.seen), None)
         if new is None:
             return
         values = tell(new)
-        scores = getattr(made, "scores", {}).get(new.hash)
+        wanted = proxy is not None and made.wants_score(archive)
+        scores = proxy([new])[0] if wanted else None
         done.append(
             Evaluation(
                 number=len(done),
@@ -211,6 +224,7 @@ SEARCHES: dict[str, Callable[[Problem, Tell, int], None]] = {
     "local+": _ours("local+"),
     "auto unguided": _ours("auto", guided=False),
     "auto": _ours("auto"),
+    "auto, remeasuring": _ours("auto", remeasure=True),
     "auto, proxy 0.6": _proxied("good"),
     "auto, proxy shuffled": _proxied("shuffled"),
     "auto, proxy inverted": _proxied("inverted"),
@@ -231,8 +245,8 @@ def run(job: tuple[str, str, int]) -> tuple[list[Matrix], float]:
     name, search, seed = job
     p = problem(name)
     noise = np.random.default_rng([seed, 777])
-    seen: list[dict[str, float]] = []
-    true: list[dict[str, float]] = []
+    seen: dict[str, list[dict[str, float]]] = {}
+    true: dict[str, dict[str, float]] = {}
     fronts: list[Matrix] = []
     spent = 0
 
@@ -243,8 +257,8 @@ def run(job: tuple[str, str, int]) -> tuple[list[Matrix], float]:
         spent += 1
         values, truth = p.measure(a, noise), p.truth(a)
         if values is not None and truth is not None:
-            seen.append(values)
-            true.append(truth)
+            seen.setdefault(a.hash, []).append(values)
+            true[a.hash] = truth
         if spent % EVERY == 0:
             fronts.append(_front(p, seen, true))
         return values
@@ -257,13 +271,17 @@ def run(job: tuple[str, str, int]) -> tuple[list[Matrix], float]:
     return fronts, time.perf_counter() - began
 
 
-def _front(p: Problem, seen: list[dict[str, float]], true: list[dict[str, float]]) -> Matrix:
+def _front(
+    p: Problem, seen: dict[str, list[dict[str, float]]], true: dict[str, dict[str, float]]
+) -> Matrix:
+    """Return the true losses of what the means of the measurements say is the front."""
     import moocore
 
     if not seen:
         return np.empty((0, len(p.space.objectives)))
-    keep = moocore.is_nondominated(p.losses(seen), keep_weakly=True)
-    out: Matrix = p.losses(true)[keep]
+    means = np.array([p.losses(values).mean(0) for values in seen.values()])
+    keep = moocore.is_nondominated(means, keep_weakly=True)
+    out: Matrix = p.losses(list(true.values()))[keep]
     return out
 
 

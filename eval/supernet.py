@@ -37,6 +37,8 @@ DRAWN = 300  # architectures that decide how large the shared tensors must be
 POOL = 8  # of which the smallest and the largest are taken at every step
 BETWEEN = 2  # random ones beside them
 CALIBRATION = 128  # utterances that normalisation statistics are taken on again
+BRIEF = 64  # so many of them for a score, which has to be cheap
+SCORED = 128  # utterances of the held part that a score is of, however many there are
 
 
 class Supernet:
@@ -59,6 +61,7 @@ class Supernet:
         self.fold = fold
         self.seed = seed
         self.shared: dict[str, Tensor] = {}
+        self._scores: dict[str, dict[str, float]] = {}
         rng = np.random.default_rng([seed, 0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "supernet"))
@@ -73,6 +76,7 @@ class Supernet:
             epochs: Passes over the training part.
         """
         fit = self.fold.fit
+        self._scores.clear()
         weights = class_weights(self.dataset, fit)
         loss_of = nn.CrossEntropyLoss(weights, label_smoothing=recipe.label_smoothing)
         parameters = [t for t in self.shared.values() if t.requires_grad]
@@ -100,8 +104,18 @@ class Supernet:
                 schedule.step()
 
     def score(self, architectures: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-        """Return ``wa``, ``ua``, ``macro_f1`` and ``loss`` of each twin on the held part."""
-        return [self._score(a) for a in architectures]
+        """Return ``wa``, ``ua``, ``macro_f1`` and ``loss`` of each twin on the held part.
+
+        Of a large held part, on 128 utterances spread over it. Candidates that differ in what
+        only a spiking neuron has share a twin, and its score.
+        """
+        out = []
+        for a in architectures:
+            twin = Architecture(self.family.twin(a))
+            if twin.hash not in self._scores:
+                self._scores[twin.hash] = self._score(twin)
+            out.append(dict(self._scores[twin.hash]))
+        return out
 
     def inherit(self, network: nn.Module, architecture: Mapping[str, Any]) -> None:
         """Copy borrowed weights into a candidate or its twin, to begin a training from them.
@@ -109,14 +123,16 @@ class Supernet:
         A rate-coded network takes those of its ReLU twin; what only it has stays as it is, and
         its normalisation statistics are its own.
         """
+        self._lend(network, architecture, CALIBRATION)
+
+    def _lend(self, network: nn.Module, architecture: Mapping[str, Any], count: int) -> None:
         self._mark(network, architecture)
         with torch.no_grad():
             borrowed = self._borrowed(network)
             for name, parameter in network.named_parameters():
                 if name in borrowed:
                     parameter.copy_(borrowed[name])
-        every = max(1, len(self.fold.fit) // CALIBRATION)
-        recalibrate(network, self.dataset, self.fold.fit[::every])
+        recalibrate(network, self.dataset, _some(self.fold.fit, count))
 
     def twin(self, architecture: Mapping[str, Any]) -> nn.Module:
         """Build the ReLU twin of a candidate."""
@@ -145,6 +161,7 @@ class Supernet:
         }
         if not same:
             return False
+        self._scores.clear()
         with torch.no_grad():
             for key, tensor in self.shared.items():
                 tensor.copy_(found[key])
@@ -205,18 +222,25 @@ class Supernet:
             return [self.twin(drawn[i][1]) for i in chosen]
 
     @torch.no_grad()
-    def _score(self, architecture: Mapping[str, Any]) -> dict[str, float]:
+    def _score(self, twin: Architecture) -> dict[str, float]:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
-            network = self.twin(architecture)
-        self.inherit(network, self.family.twin(architecture))
+            network = self.twin(twin)
+        self._lend(network, twin, BRIEF)
         network.eval()
-        held = self.fold.held
+        held = _some(self.fold.held, SCORED)
         logits = torch.cat([network(*collate(self.dataset, b)[:2]) for b in ordered(held, 64)])
         labels = self.dataset.labels[held]
         found = recall(labels, logits.argmax(1).numpy(), len(self.dataset.classes))
         loss = float(nn.functional.cross_entropy(logits, torch.from_numpy(labels)))
         return {"wa": found.wa, "ua": found.ua, "macro_f1": found.macro_f1, "loss": loss}
+
+
+def _some(indices: Indices, count: int) -> Indices:
+    """Return at most ``count`` of them, spread evenly."""
+    if len(indices) <= count:
+        return indices
+    return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.intp)]
 
 
 def recalibrate(network: nn.Module, dataset: Dataset, indices: Indices) -> None:

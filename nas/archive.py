@@ -7,6 +7,7 @@ from functools import cached_property
 
 from nas import pareto
 from nas.evaluation import Evaluation
+from nas.measurements import merged
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
@@ -38,8 +39,8 @@ class Archive:
 
     @cached_property
     def full(self) -> list[Evaluation]:
-        """Successful evaluations at fidelity 1, feasible or not."""
-        return [e for e in self.evaluations if e.ok and e.fidelity >= 1.0]
+        """Every architecture measured at fidelity 1, feasible or not; the mean of several."""
+        return merged(self.evaluations)
 
     @cached_property
     def front(self) -> list[Evaluation]:

@@ -59,6 +59,7 @@ def search(
     proxy: str | None = None,
     warm_start: bool | None = None,
     halving: bool | None = None,
+    remeasure: bool | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
     command: str | None = None,
@@ -94,6 +95,9 @@ def search(
             the same part of the corpus. Off by default; ``confirm`` always begins anew.
         halving: Give every new architecture a first look of an eighth of the epochs, and go on
             with the best third only; a first look charges an eighth. Off by default.
+        remeasure: Measure contenders for the front again, with another seed, where that is
+            worth more than something new; needs guidance. By default on where networks are
+            trained and off for an evaluator of your own, which may not scatter at all.
         observer: Told about progress.
         say: Takes one line about slow preparations.
         command: For the record; by default the process's own command line.
@@ -125,6 +129,7 @@ def search(
         "proxy": proxy,
         "halving": halving,
         "warm_start": warm_start,
+        "remeasure": remeasure,
     }
     if resume is not None:
         if out is not None:
@@ -154,6 +159,7 @@ def search(
             guidance=guided,
             proxy=_proxy_kind(proxy, guided, chosen),
             warm_start=_can_warm(warm_start, chosen),
+            remeasure=_remeasures(remeasure, guided, chosen),
             created=describe_environment(command),
         )
         study = Study.create(folder, config)
@@ -257,6 +263,15 @@ def _can_warm(asked: bool | None, evaluator: Any) -> bool:
     return bool(asked)
 
 
+def _remeasures(asked: bool | None, guided: bool, evaluator: Any) -> bool:
+    if asked and not guided:
+        raise NasError(
+            "nothing is guided, so nothing says what is worth measuring again",
+            hint="--searcher auto, or --guidance",
+        )
+    return guided and hasattr(evaluator, "family") if asked is None else asked
+
+
 def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> None:
     config = study.config
     refuse = getattr(evaluator, "refuse", None)
@@ -277,7 +292,7 @@ def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> N
             )
             jobs = jobs_of(study, searcher, refuse)
             for made in InlineExecutor(evaluator, study.space).map(jobs):
-                evaluation = _with_scores(made, proxy)
+                evaluation = _with_scores(made, study, searcher, proxy)
                 study.finish(evaluation)
                 if not evaluation.ok:
                     study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
@@ -294,12 +309,16 @@ def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> N
     study.log("finished", spent=study.spent)
 
 
-def _with_scores(evaluation: Evaluation, proxy: Proxy | None) -> Evaluation:
+def _with_scores(
+    evaluation: Evaluation, study: Study, searcher: Searcher, proxy: Proxy | None
+) -> Evaluation:
     """Keep what the proxy says of an architecture beside what came out.
 
-    Of every one, chosen by its help or not: only so do the pairs show what it is worth.
+    The searcher says of which ones; chosen by the proxy's help or not, or the pairs would not
+    show what it is worth.
     """
-    if proxy is None or not evaluation.ok:
+    wanted = getattr(searcher, "wants_score", None)
+    if proxy is None or wanted is None or not evaluation.ok or not wanted(study.archive()):
         return evaluation
     [scores] = proxy([evaluation.architecture])
     return replace(evaluation, metrics={**evaluation.metrics, "proxy": dict(scores)})

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from nas.archive import Archive
 from nas.evaluation import Job
 from nas.halving import make_schedule
 from nas.searchers import Searcher
@@ -35,6 +36,13 @@ def jobs_of(
             return
         first = step.promote
         architecture = None
+        if first is None and study.config.remeasure and step.fidelity == 1.0:
+            known = _again(searcher, archive, rng)
+            if known is not None:
+                times = sum(e.architecture == known for e in archive.evaluations)
+                seed = derived_seed(study.config.seed, known.hash, times)
+                yield study.start(known, 1.0, seed, again=True)
+                continue
         if first is None:
             architecture = next_architecture(study, searcher, refuse, rng)
         if first is None and architecture is None:
@@ -50,6 +58,13 @@ def jobs_of(
         assert architecture is not None
         seed = derived_seed(study.config.seed, architecture.hash)
         yield study.start(architecture, step.fidelity, seed)
+
+
+def _again(searcher: Searcher, archive: Archive, rng: np.random.Generator) -> Architecture | None:
+    """Return what the searcher would rather measure again than try something new."""
+    ask = getattr(searcher, "again", None)
+    known: Architecture | None = ask(archive, rng) if ask is not None else None
+    return known
 
 
 def next_architecture(

@@ -15,9 +15,11 @@ Matrix = npt.NDArray[np.float64]
 
 def losses(evaluations: Sequence[Evaluation], objectives: Mapping[str, Direction]) -> Matrix:
     """Return ``[N, M]`` with every objective to be minimised."""
-    signs = {n: 1.0 if d == "minimize" else -1.0 for n, d in objectives.items()}
-    rows = [[signs[n] * e.objectives[n] for n in objectives] for e in evaluations]
-    return np.array(rows, dtype=np.float64).reshape(len(evaluations), len(objectives))
+    out = np.empty((len(evaluations), len(objectives)))
+    for j, (name, direction) in enumerate(objectives.items()):
+        column = np.array([e.objectives[name] for e in evaluations], dtype=np.float64)
+        out[:, j] = column if direction == "minimize" else -column
+    return out
 
 
 def front(

@@ -40,6 +40,8 @@ class RunConfig:
         proxy: Whose scores it may learn from: ``supernet``, ``ann`` or ``none``.
         warm_start: Whether trainings begin from the weights of a ReLU supernet.
         halving: Whether new architectures are first trained for a share of the epochs only.
+        remeasure: Whether contenders for the front are measured again where that is worth more
+            than something new.
         created: Time, versions, machine, command line: for people, never compared.
     """
 
@@ -53,6 +55,7 @@ class RunConfig:
     guidance: bool = False
     proxy: str = "none"
     warm_start: bool = False
+    remeasure: bool = False
     created: Mapping[str, Any] = field(default_factory=dict)
 
     def write(self, folder: Path) -> None:
@@ -97,6 +100,7 @@ class RunConfig:
                 guidance=data.get("guidance", False),
                 proxy=data.get("proxy", "none"),
                 warm_start=data.get("warm_start", False),
+                remeasure=data.get("remeasure", False),
                 created=data["created"],
             )
         except (KeyError, TypeError) as error:
@@ -120,6 +124,7 @@ class RunConfig:
             "guidance": self.guidance,
             "proxy": self.proxy,
             "warm_start": self.warm_start,
+            "remeasure": self.remeasure,
             "evaluator": dict(self.evaluator),
         }
 

@@ -140,15 +140,21 @@ class Study:
         return Archive(self.space, self._done, [j.architecture for j in self.pending])
 
     def front(self) -> list[Evaluation]:
-        """Return the feasible non-dominated evaluations, best first objective first."""
-        return pareto.front(self._done, self.space.objectives)
+        """Return the feasible non-dominated architectures, best first objective first.
+
+        Of one that was measured several times the mean counts.
+        """
+        return self.archive().front
 
     def knee(self) -> Evaluation | None:
         """Return the front member nearest to the ideal point."""
-        return pareto.knee(self._done, self.space.objectives)
+        return pareto.knee(self.archive().full, self.space.objectives)
 
     def hypervolume(self, reference: Iterable[float] | None = None) -> float:
-        """Return the hypervolume of the front, in units of the objectives (as losses).
+        """Return the hypervolume of all measurements, in units of the objectives (as losses).
+
+        With one reference it never falls. Where architectures were measured again, a lucky
+        first measurement stays in it, which :meth:`front` takes back.
 
         Args:
             reference: Worst point as losses (maximised objectives negated); by default the
@@ -173,8 +179,9 @@ class Study:
             NasError: None or several match.
         """
         by_hash: dict[str, Evaluation] = {}
-        for e in sorted(self._done, key=lambda e: e.fidelity):
+        for e in sorted(self._done, key=lambda e: (e.ok, e.fidelity)):
             by_hash[e.architecture.hash] = e  # the fullest one of each
+        by_hash |= {e.architecture.hash: e for e in self.archive().full}
         found = {h: e for h, e in by_hash.items() if h.startswith(prefix)}
         if len(found) == 1:
             return next(iter(found.values()))
@@ -188,10 +195,23 @@ class Study:
     # -- writing ------------------------------------------------------------------------------
 
     def start(
-        self, architecture: Architecture, fidelity: float, seed: int, paid: float = 0.0
+        self,
+        architecture: Architecture,
+        fidelity: float,
+        seed: int,
+        paid: float = 0.0,
+        again: bool = False,
     ) -> Job:
-        """Record that an evaluation begins, in one write."""
-        template = new_trial(self.space, architecture, fidelity, seed, paid)
+        """Record that an evaluation begins, in one write.
+
+        Args:
+            architecture: What is evaluated.
+            fidelity: Share of the full training.
+            seed: Of everything random in it.
+            paid: Fidelity that was charged before.
+            again: It was measured in full before; the weights of the first time are kept.
+        """
+        template = new_trial(self.space, architecture, fidelity, seed, paid, again)
         trial_id = self._storage.create_new_trial(self._study_id, template)
         trial = self._storage.get_trial(trial_id)
         job = read_job(trial, self.folder)

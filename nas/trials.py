@@ -25,7 +25,12 @@ def partial_path(folder: Path, architecture: Architecture) -> Path:
 
 
 def new_trial(
-    space: Space, architecture: Architecture, fidelity: float, seed: int, paid: float
+    space: Space,
+    architecture: Architecture,
+    fidelity: float,
+    seed: int,
+    paid: float,
+    again: bool = False,
 ) -> FrozenTrial:
     """Return a running trial that holds all of an architecture, to be stored in one write."""
     from optuna.trial import FrozenTrial, TrialState
@@ -48,6 +53,7 @@ def new_trial(
             "fidelity": fidelity,
             "seed": seed,
             "paid": paid,
+            "again": again,
         },
         system_attrs={},
         intermediate_values={},
@@ -58,14 +64,15 @@ def read_job(trial: FrozenTrial, folder: Path) -> Job:
     """Return the job that a trial was started for."""
     attrs = trial.user_attrs
     architecture = Architecture(attrs["architecture"])
+    again = attrs.get("again", False)
     return Job(
         number=trial.number,
         architecture=architecture,
         fidelity=attrs["fidelity"],
         seed=attrs["seed"],
         paid=attrs.get("paid", 0.0),
-        checkpoint=checkpoint_path(folder, architecture).resolve(),
-        partial=partial_path(folder, architecture).resolve(),
+        checkpoint=None if again else checkpoint_path(folder, architecture).resolve(),
+        partial=None if again else partial_path(folder, architecture).resolve(),
     )
 
 

@@ -7,6 +7,7 @@ from bisect import bisect_left
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -69,7 +70,7 @@ class Parameter:
         names = [c.parameter for c in self.when]
         return tuple(dict.fromkeys([*names, self.repeat] if self.repeat else names))
 
-    @property
+    @cached_property
     def values(self) -> Sequence[Scalar] | None:
         """All values in order, or None for a continuous float."""
         if self.kind in ("choice", "bool"):

@@ -151,7 +151,7 @@ def front_document(study: Study) -> dict[str, Any]:
                 "architecture": e.architecture.as_dict(),
                 "objectives": dict(e.objectives),
                 "metrics": dict(e.metrics),
-                "knee": e is knee,
+                "knee": knee is not None and e.number == knee.number,
             }
             for e in study.front()
         ],
@@ -167,7 +167,9 @@ def print_front(study: Study, out: Out) -> None:
     rows = []
     for e in members:
         values = [shown(n, e.objectives.get(n, e.metrics.get(n))) for n in names]
-        rows.append([e.architecture.hash, *values, "knee" if e is knee else ""])
+        rows.append(
+            [e.architecture.hash, *values, "knee" if knee and e.number == knee.number else ""]
+        )
     out.table(["hash", *map(heading, names), ""], rows)
     failed = sum(not e.ok for e in study.evaluations)
     profile = members[0].metrics.get("energy_profile") if members else None

@@ -63,6 +63,12 @@ Examples:
     default=None,
     help="First looks of an eighth of the epochs; the best third goes on.  [default: no]",
 )
+@click.option(
+    "--remeasure/--no-remeasure",
+    default=None,
+    help="Measure contenders again where that is worth more than something new."
+    "  [default: yes where networks are trained with guidance]",
+)
 @with_output
 def search(out_folder: str | None, out: Out, **options: Any) -> None:
     """Search a space and record a Pareto front.

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 from scipy.stats import rankdata
 
 from nas.archive import Archive
@@ -50,6 +51,11 @@ def trust(archive: Archive, surrogate: Surrogate) -> dict[str, dict[str, Any]]:
     return out
 
 
+def steers(archive: Archive, surrogate: Surrogate) -> npt.NDArray[np.bool_]:
+    """Return ``[M]``: which objectives are predicted well enough to steer by."""
+    return np.array([t["steers"] for t in trust(archive, surrogate).values()])
+
+
 def rank_correlation(a: Matrix, b: Matrix) -> float:
     """Spearman's; 0 where one of the two never changes."""
     x, y = rankdata(a), rankdata(b)
@@ -72,10 +78,19 @@ class Merit:
         surrogate: Learned from them.
         linear: Volume of the losses as they are; otherwise of what is modelled, where a
             quantity that spans decades counts by its logarithm.
+        steering: ``[M]`` objectives whose predictions count; of the others any architecture
+            is expected to have what those so far had.
     """
 
-    def __init__(self, archive: Archive, surrogate: Surrogate, linear: bool) -> None:
+    def __init__(
+        self,
+        archive: Archive,
+        surrogate: Surrogate,
+        linear: bool,
+        steering: npt.NDArray[np.bool_],
+    ) -> None:
         self.surrogate = surrogate
+        self._steering = steering
         scales = surrogate.scales
         self.logs = np.array([s.log and linear for s in scales])
         front = _values(archive, archive.front, surrogate, self.logs)
@@ -86,13 +101,13 @@ class Merit:
             )
         able = [e for e in archive.full if e.feasible]
         seen = _values(archive, able or surrogate.evaluations, surrogate, self.logs)
-        self.low, self.high = boxes(_thinned(front), _reference(seen))
+        self.low, self.high = boxes(_thinned(front), reference_point(seen))
 
     def __call__(self, predicted: Prediction) -> Matrix:
         """Return ``[N]``: expected improvement times the probability to be feasible."""
-        gain = expected_improvement(
-            predicted.mean, predicted.deviation, self.low, self.high, self.logs
-        )
+        mean = np.where(self._steering, predicted.mean, self.surrogate.level)
+        deviation = np.where(self._steering, predicted.deviation, self.surrogate.spread)
+        gain = expected_improvement(mean, deviation, self.low, self.high, self.logs)
         merit: Matrix = gain * predicted.feasible
         return merit
 
@@ -108,7 +123,8 @@ def _values(
     return np.column_stack(columns)
 
 
-def _reference(seen: Matrix) -> Matrix:
+def reference_point(seen: Matrix) -> Matrix:
+    """Return ``[M]``: a point just beyond the worst of ``[N, M]`` losses."""
     low, high = seen.min(0), seen.max(0)
     reference: Matrix = high + 0.01 * np.where(high > low, high - low, 1.0)
     return reference

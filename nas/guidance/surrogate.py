@@ -165,6 +165,16 @@ class Surrogate:
         return any(t.with_proxy is not None for t in self.targets.values())
 
     @property
+    def level(self) -> Matrix:
+        """``[M]``: mean of what was measured, as modelled."""
+        return np.array([t.plain.mean for t in self.targets.values()])
+
+    @property
+    def spread(self) -> Matrix:
+        """``[M]``: standard deviation of what was measured, as modelled."""
+        return np.array([t.plain.spread for t in self.targets.values()])
+
+    @property
     def settings(self) -> dict[str, Settings]:
         """Hyper-parameters by name of the process."""
         out = {role: s for t in self.targets.values() for role, s in t.settings.items()}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 
 from nas.archive import Archive
 from nas.evaluation import Evaluation
+from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
 from nas.guidance.gp import Settings
-from nas.guidance.screening import Merit, trust
+from nas.guidance.screening import Merit, steers, trust
 from nas.guidance.surrogate import PAIRS, Surrogate
 from nas.guidance.threads import one_thread
 from search_spaces.architecture import Architecture
@@ -57,7 +58,6 @@ class Screened:
         self.space, self.base = space, base
         self.startup, self.children, self.unscreened = startup, children, unscreened
         self.proxy = proxy
-        self.scores: dict[str, Mapping[str, float]] = {}
         self._encoder = Encoder(space)
         self._surrogates: _Cache[Surrogate] = _Cache()
         self._settings: _Cache[dict[str, Settings]] = _Cache()
@@ -82,25 +82,57 @@ class Screened:
     def _ready(self, archive: Archive) -> bool:
         return sum(e.ok for e in archive.evaluations) >= max(3, self.startup)
 
+    def again(self, archive: Archive, rng: np.random.Generator) -> Architecture | None:
+        """Return an architecture to measure once more, None where a new one is worth more."""
+        free = bool(rng.random() < self.unscreened)
+        if free or not self._ready(archive):
+            return None
+        with one_thread():
+            surrogate = self._surrogate(archive)
+            steering = steers(archive, surrogate)
+            value = Again(archive, surrogate)
+            if not steering.any() or not value.worthwhile:
+                return None
+            chosen, gain = value.best()
+            children = self._fresh(archive, self.children, rng)
+            if not children:
+                return chosen.architecture
+            rivals = value.of_new(surrogate.predict(children))
+        return chosen.architecture if gain > rivals.max() else None
+
+    def wants_score(self, archive: Archive) -> bool:
+        """Whether what is evaluated next should be scored by the proxy, chosen by its help or not.
+
+        Until there are enough to tell what it is worth, while it is of use, and every third
+        time after that, so that it can come back.
+        """
+        if self.proxy is None:
+            return False
+        if _scored_count(archive) < PAIRS or len(archive.evaluations) % 3 == 0:
+            return True
+        with one_thread():
+            return self._ready(archive) and self._surrogate(archive).uses_proxy
+
     def _one(self, archive: Archive, rng: np.random.Generator) -> Architecture:
         # drawn first, so that the course of the generator does not hang on the models
         free = bool(rng.random() < self.unscreened)
         linear = bool(rng.random() < 0.5)
-        if not self._ready(archive):
-            return self._scored(self._own(archive, rng), archive)
+        if free or not self._ready(archive):
+            return self._own(archive, rng)
         surrogate = self._surrogate(archive)
-        if free or not all(t["steers"] for t in trust(archive, surrogate).values()):
-            return self._scored(self._own(archive, rng), archive)
+        steering = steers(archive, surrogate)
+        if not steering.any():
+            return self._own(archive, rng)
         children = self._fresh(archive, self.children, rng)
         if len(children) < 2:
             return children[0] if children else self._own(archive, rng)
-        merit = Merit(archive, surrogate, linear)
+        merit = Merit(archive, surrogate, linear, steering)
         worth = merit(surrogate.predict(children))
         order = np.argsort(-worth, kind="stable")
-        if self.proxy is None or not (surrogate.uses_proxy or self._scarce(archive)):
+        if self.proxy is None or not surrogate.uses_proxy:
             return children[int(order[0])]
         best = [children[int(i)] for i in order[:ASKED]]
-        worth = merit(surrogate.predict(best, self._ask(best)))
+        worth = merit(surrogate.predict(best, self.proxy(best)))
         return best[int(np.argmax(worth))]
 
     def _own(self, archive: Archive, rng: np.random.Generator) -> Architecture:
@@ -145,25 +177,6 @@ class Screened:
         return self._settings.get(
             prefix.evaluations, lambda: Surrogate(prefix, self._encoder).settings
         )
-
-    # -- proxy --------------------------------------------------------------------------------
-
-    def _scarce(self, archive: Archive) -> bool:
-        return _scored_count(archive) < PAIRS
-
-    def _scored(self, a: Architecture, archive: Archive) -> Architecture:
-        """Have every unscreened proposal scored until enough are, then every third."""
-        if self.proxy is not None and (self._scarce(archive) or len(archive.evaluations) % 3 == 0):
-            self._ask([a])
-        return a
-
-    def _ask(self, architectures: Sequence[Architecture]) -> list[Mapping[str, float]]:
-        assert self.proxy is not None
-        new = [a for a in architectures if a.hash not in self.scores]
-        if new:
-            for a, scores in zip(new, self.proxy(new), strict=True):
-                self.scores[a.hash] = scores
-        return [self.scores[a.hash] for a in architectures]
 
 
 def _scored_count(archive: Archive) -> int:

@@ -6,6 +6,12 @@ same from a warm start, its score by the ReLU supernet and that of its own ReLU 
 after a quarter of the epochs on one fold. Reports Kendall's tau of every guide with the full
 training, and how many epochs a warm start saves. Finished candidates are kept in
 ``results/guidance.jsonl``, so that an interrupted run goes on; delete it to start afresh.
+
+    python benchmarks/guidance.py
+    python benchmarks/guidance.py --wall 200
+
+The second measures the wall time of a guided search and of an unguided one instead, one after
+the other, and where it went.
 """
 
 from __future__ import annotations
@@ -20,6 +26,7 @@ from typing import Any
 import numpy as np
 import report
 
+import nas
 from nas.corpus import corpus_evaluator
 from nas.halving import kendall
 from nas.outer import read_rows
@@ -54,11 +61,55 @@ def curve(evaluator: Any, architecture: Architecture, seed: int) -> dict[str, An
     return {"points": points, "seconds": time.perf_counter() - began}
 
 
+def wall(budget: int, folds: int) -> dict[str, Any]:
+    """Time a guided and an unguided search, and the parts of each."""
+    out: dict[str, Any] = {"budget": budget, "folds": folds}
+    for kind, guided in (("unguided", False), ("guided", True)):
+        with tempfile.TemporaryDirectory() as scratch:
+            began = time.perf_counter()
+            study = nas.search(
+                space="pts_snn.yaml",
+                budget=budget,
+                validation_folds=folds,
+                guidance=guided,
+                out=Path(scratch) / "run",
+            )
+            seconds = time.perf_counter() - began
+            log = (study.folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+            asked = [e for e in map(json.loads, log) if "proxy_seconds" in e]
+            evaluating = sum(e.seconds for e in study.evaluations)
+            proxy = asked[-1]["proxy_seconds"] if asked else 0.0
+            out[kind] = {
+                "seconds": seconds,
+                "evaluating": evaluating,
+                "proxy": proxy,
+                "the rest": seconds - evaluating - proxy,
+                "spent": study.spent,
+                "best": {
+                    name: max(e.objectives[name] for e in study.front()) for name in ("wa", "ua")
+                },
+                "front": len(study.front()),
+            }
+            print(kind, json.dumps(out[kind]))
+    ratio = out["guided"]["seconds"] / out["unguided"]["seconds"]
+    rest = {k: out[k]["seconds"] - out[k]["evaluating"] for k in ("guided", "unguided")}
+    out["ratio"] = ratio
+    out["guidance seconds a unit"] = (rest["guided"] - rest["unguided"]) / budget
+    print(
+        f"guided / unguided: {ratio:.2f}; guidance: {out['guidance seconds a unit']:.2f} s a unit"
+    )
+    return out
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--candidates", type=int, default=30, help="of each kind of neuron")
     parser.add_argument("--folds", type=int, default=2, help="validation folds of a training")
+    parser.add_argument("--wall", type=int, metavar="BUDGET", help="time two searches instead")
     options = parser.parse_args()
+    if options.wall:
+        report.write("guided_wall", wall(options.wall, options.folds))
+        return
     space = load_space("pts_snn.yaml")
     evaluator = corpus_evaluator(space, {"validation_folds": options.folds}, print)
     record = report.RESULTS / "guidance.jsonl"

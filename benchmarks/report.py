@@ -16,7 +16,7 @@ def write(name: str, measured: dict[str, Any]) -> None:
     """Write ``results/<name>.json`` and say where."""
     # no path of a machine in the project: a file is named, its place is not
     given = [Path(a).name if a.startswith("/") else a for a in sys.argv[1:]]
-    command = f"python benchmarks/{name}.py " + " ".join(given)
+    command = f"python benchmarks/{Path(sys.argv[0]).name} " + " ".join(given)
     document = {"measured": measured, "environment": describe_environment(command.strip())}
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / f"{name}.json"

@@ -5,20 +5,21 @@
 
 Hypervolumes are of the true values of what a search took for its front, as shares of the true
 front's (of the best front anybody found, where the true one is not known). Objectives are
-scaled by their range, and the reference point is the worst value of each.
+scaled by their range, and the reference point is the worst value of each. Results of problems
+that are not asked for stay in the file, with the day they were measured on.
 """
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
+import json
 import os
-import random
 import time
 import warnings
-from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
+from datetime import date
 from functools import cache
 from multiprocessing import get_context
 from typing import Any
@@ -27,209 +28,20 @@ import numpy as np
 import report
 from scipy.stats import mannwhitneyu
 from search_problems import Problem, problems, volume
+from search_rivals import BUDGET, SEARCHES, SLOW
 
 from nas import pareto
-from nas.archive import Archive
-from nas.evaluation import Evaluation
-from nas.optuna_space import suggest
 from nas.pareto import Matrix
-from nas.proxy import Proxy
-from nas.searchers import make_searcher
 from search_spaces.architecture import Architecture
 
-BUDGET, EVERY = 200, 5
+EVERY = 5
 MARKS = (25, 50, 100, 200)
 SLOW_SEEDS = 5
-
-# Given an architecture, what evaluating it shows; None for a failure.
-Tell = Callable[[Architecture], "dict[str, float] | None"]
 
 
 @cache
 def problem(name: str) -> Problem:
     return problems()[name]()
-
-
-# -- searches -----------------------------------------------------------------------------------
-
-
-def ours(
-    p: Problem,
-    tell: Tell,
-    seed: int,
-    name: str,
-    proxy: Any = None,
-    remeasure: bool = False,
-    **options: Any,
-) -> None:
-    """Search as the driver does: no duplicates, random or enumerated ones as a last resort."""
-    if proxy is not None:
-        proxy = Proxy(proxy, list(p.space.objectives))
-    made = make_searcher(name, p.space, BUDGET, proxy=proxy, **options)
-    done: list[Evaluation] = []
-    while len(done) < BUDGET:
-        rng = np.random.default_rng([seed, len(done)])
-        archive = Archive(p.space, done)
-        again = made.again(archive, rng) if remeasure else None
-        drawn: Iterator[Architecture] = (
-            a
-            for source in (
-                (a for _ in range(20) for a in made.propose(archive, 1, rng)),
-                (p.space.sample(rng) for _ in range(2000)),
-                p.space.enumerate() if p.space.size().finite else iter(()),
-            )
-            for a in source
-        )
-        new = again or next((a for a in drawn if a.hash not in archive.seen), None)
-        if new is None:
-            return
-        values = tell(new)
-        wanted = proxy is not None and made.wants_score(archive)
-        scores = proxy([new])[0] if wanted else None
-        done.append(
-            Evaluation(
-                number=len(done),
-                architecture=new,
-                fidelity=1.0,
-                cost=1.0,
-                seed=0,
-                objectives=values or {},
-                metrics={"proxy": dict(scores)} if scores else {},
-                error=None if values else "not in the table",
-            )
-        )
-
-
-def plain_deap(p: Problem, tell: Tell, seed: int, size: int = 50) -> None:
-    """NSGA-II as DEAP's example has it: generations of 50, duplicates and all."""
-    from deap import base, tools
-
-    weights = tuple(-1.0 if d == "minimize" else 1.0 for d in p.space.objectives.values())
-    fitness = type("Fit", (base.Fitness,), {"weights": weights})
-    rng = np.random.default_rng(seed)
-    random.seed(seed)
-
-    class Individual:
-        def __init__(self, a: Architecture) -> None:
-            self.a, self.fitness = a, fitness()
-            self.fitness.values = tuple((tell(a) or {}).values()) or (1e9,) * len(weights)
-
-    population = tools.selNSGA2([Individual(p.space.sample(rng)) for _ in range(size)], size)
-    for _ in range(BUDGET // size - 1):
-        mates = tools.selTournamentDCD(population, size - size % 4) + population[: size % 4]
-        children = []
-        for i, one in enumerate(mates):
-            child = one.a
-            if rng.random() < 0.9:
-                child = p.space.cross(child, mates[i - 1].a, rng)
-            children.append(Individual(p.space.mutate(child, rng, rate=1.0)))
-        population = tools.selNSGA2(population + children, size)
-
-
-def optuna_default(p: Problem, tell: Tell, seed: int, kind: str = "default") -> None:
-    """Optuna as it comes: its own choice of sampler for several objectives, or its NSGA-II."""
-    import optuna
-
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    samplers = optuna.samplers
-    sampler = (samplers.TPESampler if kind == "default" else samplers.NSGAIISampler)(seed=seed)
-    study = optuna.create_study(directions=list(p.space.objectives.values()), sampler=sampler)
-    for _ in range(BUDGET):
-        trial = study.ask()
-        values = tell(suggest(p.space, trial))
-        if values is None:
-            study.tell(trial, state=optuna.trial.TrialState.FAIL)
-        else:
-            study.tell(trial, list(values.values()))
-
-
-def pymoo_nsga2(p: Problem, tell: Tell, seed: int, size: int = 20) -> None:
-    """Run pymoo's mixed-variable NSGA-II on the genes of a space, inactive ones included."""
-    from pymoo.algorithms.moo.nsga2 import RankAndCrowdingSurvival
-    from pymoo.core.mixed import MixedVariableGA
-    from pymoo.core.problem import ElementwiseProblem
-    from pymoo.core.variable import Choice, Real
-    from pymoo.optimize import minimize
-
-    space, rng = p.space, np.random.default_rng(seed)
-    variables: dict[str, Any] = {}
-    for q in space.parameters:
-        most = max(space.parameter(q.repeat).values or ()) if q.repeat else 1  # type: ignore[type-var]
-        for i in range(int(most)):
-            values = q.values
-            kind = Choice(options=list(values)) if values else Real(bounds=(q.low, q.high))
-            variables[f"{q.name}#{i}"] = kind
-    signs = [1.0 if d == "minimize" else -1.0 for d in space.objectives.values()]
-
-    class Wrapped(ElementwiseProblem):  # type: ignore[misc]
-        def _evaluate(self, x: Any, out: Any, *_: Any, **__: Any) -> None:
-            genes = {
-                q.name: [x[k] for k in variables if k.rpartition("#")[0] == q.name]
-                if q.repeat
-                else x[f"{q.name}#0"]
-                for q in space.parameters
-            }
-            values = tell(space.complete(genes, rng))
-            out["F"] = [s * v for s, v in zip(signs, (values or {}).values(), strict=True)]
-
-    wrapped = Wrapped(vars=variables, n_obj=len(signs))
-    algorithm = MixedVariableGA(pop_size=size, survival=RankAndCrowdingSurvival())
-    minimize(wrapped, algorithm, ("n_evals", BUDGET), seed=seed, verbose=False)
-
-
-def proxy_of(p: Problem, kind: str, seed: int) -> Callable[[Any], list[dict[str, float]]]:
-    """Return a proxy of the first objective: of rank correlation 0.6, shuffled, or inverted.
-
-    Its error is the same whenever the same architecture is asked for.
-    """
-    first = next(iter(p.space.objectives))
-    rng = np.random.default_rng(99)
-    drawn = [p.truth(p.space.sample(rng)) for _ in range(500)]
-    level = np.array([v[first] for v in drawn if v is not None])
-    spread = float(level.std())
-    share = 2 * np.sin(np.pi * 0.6 / 6)  # of Pearson, for a Spearman of 0.6
-
-    def score(a: Architecture) -> float:
-        own = np.random.default_rng([seed, int(a.hash, 16)])
-        truth = p.truth(a)
-        signal = 0.0 if truth is None else (truth[first] - level.mean()) / spread
-        noise = float(own.normal())
-        if kind == "shuffled":
-            return noise
-        sign = -1.0 if kind == "inverted" else 1.0
-        return float(sign * share * signal + np.sqrt(1 - share**2) * noise)
-
-    return lambda architectures: [{first: score(a)} for a in architectures]
-
-
-def _ours(name: str, **options: Any) -> Callable[[Problem, Tell, int], None]:
-    return lambda p, tell, seed: ours(p, tell, seed, name, **options)
-
-
-def _proxied(kind: str) -> Callable[[Problem, Tell, int], None]:
-    return lambda p, tell, seed: ours(p, tell, seed, "auto", proxy=proxy_of(p, kind, seed))
-
-
-SEARCHES: dict[str, Callable[[Problem, Tell, int], None]] = {
-    "random": _ours("random"),
-    "DEAP NSGA-II 50": plain_deap,
-    "Optuna default": optuna_default,
-    "Optuna NSGA-II": lambda p, tell, seed: optuna_default(p, tell, seed, "nsga2"),
-    "pymoo NSGA-II 20": pymoo_nsga2,
-    "nsga2": _ours("nsga2"),
-    "tpe": _ours("tpe"),
-    "local": _ours("local"),
-    "gp": _ours("gp"),
-    "nsga2+": _ours("nsga2+"),
-    "local+": _ours("local+"),
-    "auto unguided": _ours("auto", guided=False),
-    "auto": _ours("auto"),
-    "auto, remeasuring": _ours("auto", remeasure=True),
-    "auto, proxy 0.6": _proxied("good"),
-    "auto, proxy shuffled": _proxied("shuffled"),
-    "auto, proxy inverted": _proxied("inverted"),
-}
-SLOW = ("gp",)
 
 
 # -- measuring ----------------------------------------------------------------------------------
@@ -305,6 +117,7 @@ def summary(p: Problem, runs: dict[str, list[list[Matrix]]]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for name, table in shares.items():
         row: dict[str, Any] = {"seeds": len(table)}
+        row["curve"] = [round(float(v), 4) for v in table.mean(0)]  # every five units
         for mark in MARKS:
             column = table[:, mark // EVERY - 1]
             row[f"hv@{mark}"] = [
@@ -325,28 +138,6 @@ def summary(p: Problem, runs: dict[str, list[list[Matrix]]]) -> dict[str, Any]:
             median = float(np.median(reached))
             row[f"to_{label}@200"] = median if np.isfinite(median) else None
         out[name] = row
-    return out
-
-
-def milliseconds() -> dict[str, float]:
-    """Measure the processor time of one proposal of ``auto`` at 200 and 1,000 evaluations."""
-    p = problem("landscape")
-    rng = np.random.default_rng(0)
-    drawn = list({a.hash: a for a in (p.space.sample(rng) for _ in range(1100))}.values())
-    done = [
-        Evaluation(i, a, 1.0, 1.0, 0, p.measure(a, rng) or {}) for i, a in enumerate(drawn[:1020])
-    ]
-    out = {}
-    for n in (200, 1000):
-        made = make_searcher("auto", p.space, n)
-        made.propose(Archive(p.space, done[: n - 1]), 1, rng)
-        times = []
-        for i in range(20):
-            archive = Archive(p.space, done[: n + i])
-            began = time.process_time()
-            made.propose(archive, 1, np.random.default_rng(i))
-            times.append(1000 * (time.process_time() - began))
-        out[f"mean@{n}"], out[f"median@{n}"] = float(np.mean(times)), float(np.median(times))
     return out
 
 
@@ -381,7 +172,12 @@ def main() -> None:
     if "pymoo NSGA-II 20" in searches and importlib.util.find_spec("pymoo") is None:
         print("pymoo NSGA-II 20 is left out: pymoo is not installed")
         searches = [s for s in searches if not s.startswith("pymoo")]
-    measured: dict[str, Any] = {"problems": {}}
+    path = report.RESULTS / f"{options.name}.json"
+    kept = json.loads(path.read_text("utf-8"))["measured"] if path.is_file() else {}
+    measured: dict[str, Any] = {
+        "problems": kept.get("problems", {}),
+        "dates": kept.get("dates", {}),
+    }
     for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"):
         os.environ.setdefault(threads, "1")  # the processes share the cores
     with ProcessPoolExecutor(options.jobs, mp_context=get_context("spawn")) as pool:
@@ -403,11 +199,8 @@ def main() -> None:
                 row["seconds"] = float(np.mean(seconds[search]))
             show(name, problem(name), rows)
             measured["problems"][name] = rows
+            measured["dates"][name] = str(date.today())
             report.write(options.name, measured)  # what is measured is kept, come what may
-    measured["milliseconds"] = milliseconds()
-    for key, value in measured["milliseconds"].items():
-        print(f"auto, one proposal, {key}: {value:.0f} ms of processor time")
-    report.write(options.name, measured)
 
 
 if __name__ == "__main__":

@@ -27,6 +27,8 @@ def boxes(front: Matrix, reference: Matrix) -> tuple[Matrix, Matrix]:
         return np.full((1, m), -np.inf), reference[None].copy()
     if m == 1:
         return np.array([[-np.inf]]), inside.min(0)[None]
+    if m == 2:
+        return _stairs(inside, reference)
     # slices between neighbouring values of the last objective
     levels = np.unique(inside[:, -1])
     edges = np.concatenate([[-np.inf], levels, reference[-1:]])
@@ -38,6 +40,17 @@ def boxes(front: Matrix, reference: Matrix) -> tuple[Matrix, Matrix]:
         low.append(np.column_stack([under, ends * below]))
         high.append(np.column_stack([over, ends * above]))
     return np.concatenate(low), np.concatenate(high)
+
+
+def _stairs(front: Matrix, reference: Matrix) -> tuple[Matrix, Matrix]:
+    """Do as ``boxes`` in the plane: one box below every step of the staircase."""
+    order = np.lexsort((front[:, 0], front[:, 1]))
+    best = np.minimum.accumulate(front[order, 0])
+    step = np.r_[True, best[1:] < best[:-1]]  # the rest is dominated
+    x, y = best[step], front[order, 1][step]
+    high = np.column_stack([np.r_[reference[0], x], np.r_[y, reference[1]]])
+    low = np.column_stack([np.full(len(x) + 1, -np.inf), np.r_[-np.inf, y]])
+    return low, high
 
 
 def expected_improvement(

@@ -72,7 +72,8 @@ class Target:
         x: ``[N, D]`` architectures and log fidelity.
         y: ``[N]`` values.
         columns: What the inputs are.
-        given: Hyper-parameters by name of the process; those missing are fitted.
+        given: Hyper-parameters by name of the process; those missing are fitted. Where those
+            of the plain process are there, whether the scores are of use was decided with them.
         proxy: ``[N]`` scores, NaN where there is none.
 
     Attributes:
@@ -98,31 +99,33 @@ class Target:
         self.with_proxy: GaussianProcess | None = None
         self.gain = float("nan")
         known = np.isfinite(proxy)
-        if known.sum() >= PAIRS and np.ptp(proxy[known]) > 0.0:
-            self._consider(proxy, known)
+        if known.sum() < PAIRS or np.ptp(proxy[known]) == 0.0:
+            return
+        decided = f"{name} with score" in given if name in given else None
+        if self._helps(proxy, known) if decided is None else decided:
+            self._use(proxy, known)
 
     def _fit(self, role: str, x: Matrix, y: Matrix, columns: Columns) -> GaussianProcess:
         process = GaussianProcess(x, y, columns, self._given.get(role))
         self.settings[role] = process.settings
         return process
 
-    def _consider(self, proxy: Matrix, known: Rows) -> None:
-        """Use the proxy where it explains what the architecture does not."""
+    def _helps(self, proxy: Matrix, known: Rows) -> bool:
+        """Whether the scores explain what the architecture does not."""
         x, y, score = self.x[known], self.y[known], proxy[known]
-        more = self.columns.more(1)
-        processes = (
-            self._fit(f"{self.name} unscored", x, y, self.columns),
-            self._fit(f"{self.name} scored", np.column_stack([x, score]), y, more),
-        )
-        errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in processes]
+        without = self.plain if known.all() else GaussianProcess(x, y, self.columns)
+        scored = GaussianProcess(np.column_stack([x, score]), y, self.columns.more(1))
+        errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in (without, scored)]
         self.gain = 1.0 - errors[1] / errors[0] if errors[0] > 0 else 0.0
-        if errors[1] > GAIN * errors[0]:
-            return
+        return errors[1] <= GAIN * errors[0]
+
+    def _use(self, proxy: Matrix, known: Rows) -> None:
         filled = proxy.copy()
         if not known.all():  # what was never scored gets the score its architecture suggests
-            scores = self._fit(f"{self.name} score", x, score, self.columns)
+            scores = self._fit(f"{self.name} score", self.x[known], proxy[known], self.columns)
             filled[~known] = scores.predict(self.x[~known])[0]
         everything = np.column_stack([self.x, filled])
+        more = self.columns.more(1)
         self.with_proxy = self._fit(f"{self.name} with score", everything, self.y, more)
 
 

@@ -130,4 +130,6 @@ def make_searcher(
     from nas.searchers.screened import Screened
 
     children = CHILDREN if base in QUICK else FEW_CHILDREN
-    return Screened(space, searcher, STARTUP, children, proxy=proxy)
+    # auto is the one that has more than one way to try what no model asks for
+    other = _tpe(space, budget) if base == "auto" else None
+    return Screened(space, searcher, STARTUP, children, proxy=proxy, other=other)

@@ -14,7 +14,7 @@ from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
 from nas.guidance.gp import Settings
 from nas.guidance.screening import Merit, steers, trust
-from nas.guidance.surrogate import PAIRS, Surrogate
+from nas.guidance.surrogate import PAIRS, Surrogate, chosen
 from nas.guidance.threads import one_thread
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
@@ -41,7 +41,8 @@ class Screened:
         base: Proposes the children.
         startup: Evaluations before the first model; until then the base proposes.
         children: How many are compared.
-        unscreened: Share of the proposals that are the base's own, whatever the models say.
+        unscreened: Share of the proposals that nothing screens, whatever the models say.
+        other: Makes every second of those; without one all are the base's.
         proxy: Scores candidates by objective; asked about the best few only, and only while
             it makes the models better.
     """
@@ -54,10 +55,12 @@ class Screened:
         children: int = 16,
         unscreened: float = UNSCREENED,
         proxy: Proxy | None = None,
+        other: Searcher | None = None,
     ) -> None:
         self.space, self.base = space, base
         self.startup, self.children, self.unscreened = startup, children, unscreened
         self.proxy = proxy
+        self.other = other
         self._encoder = Encoder(space)
         self._surrogates: _Cache[Surrogate] = _Cache()
         self._settings: _Cache[dict[str, Settings]] = _Cache()
@@ -93,12 +96,12 @@ class Screened:
             value = Again(archive, surrogate)
             if not steering.any() or not value.worthwhile:
                 return None
-            chosen, gain = value.best()
+            known, gain = value.best()
             children = self._fresh(archive, self.children, rng)
             if not children:
-                return chosen.architecture
+                return known.architecture
             rivals = value.of_new(surrogate.predict(children))
-        return chosen.architecture if gain > rivals.max() else None
+        return known.architecture if gain > rivals.max() else None
 
     def wants_score(self, archive: Archive) -> bool:
         """Whether what is evaluated next should be scored by the proxy, chosen by its help or not.
@@ -117,7 +120,13 @@ class Screened:
         # drawn first, so that the course of the generator does not hang on the models
         free = bool(rng.random() < self.unscreened)
         linear = bool(rng.random() < 0.5)
-        if free or not self._ready(archive):
+        if not self._ready(archive):
+            return self._own(archive, rng)
+        if free and linear and self.other is not None:
+            # of as many evaluations as the models are learned from: a thousand take it long
+            few = Archive(self.space, chosen(archive), archive.pending)
+            return self.other.propose(few, 1, rng)[0]
+        if free:
             return self._own(archive, rng)
         surrogate = self._surrogate(archive)
         steering = steers(archive, surrogate)

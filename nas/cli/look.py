@@ -116,6 +116,8 @@ def show(run: Path, hash: str, out: Out) -> None:
         for name, value in e.metrics.items():
             if isinstance(value, int | float | str):
                 out.line(f"{heading(name)}: {shown(name, value)}")
+        for name, spread in e.metrics.get("sd", {}).items():
+            out.line(f"s.d. of {heading(name)} between the measurements: {shown(name, spread)}")
         for name, amount in e.violations.items():
             out.line(f"outside the constraint on {name} by {amount:g}")
         _print_confusion(e, out)
@@ -164,9 +166,12 @@ def print_front(study: Study, out: Out) -> None:
     extra = [n for n in EXTRA_COLUMNS if members and n in members[0].metrics]
     extra = [n for n in extra if n not in study.space.objectives]
     names = [*study.space.objectives, *extra]
+    if any("measurements" in e.metrics for e in members):
+        names.append("measurements")
     rows = []
     for e in members:
-        values = [shown(n, e.objectives.get(n, e.metrics.get(n))) for n in names]
+        known = {"measurements": 1, **e.metrics, **e.objectives}
+        values = [shown(n, known.get(n)) for n in names]
         rows.append(
             [e.architecture.hash, *values, "knee" if knee and e.number == knee.number else ""]
         )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import nas
 from nas import pareto
 from nas.archive import Archive
+from nas.cli import cli
 from nas.evaluation import Evaluation
 from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
@@ -282,6 +285,24 @@ def test_contenders_are_measured_again_with_other_seeds(tmp_path: Path) -> None:
     known = study.archive().full
     measurements = {e.architecture.hash: e.metrics.get("measurements", 1) for e in known}
     assert measurements == {h: len(g) for h, g in groups.items()}
+
+
+def test_how_often_and_how_far_is_shown(tmp_path: Path) -> None:
+    study = search(tmp_path, noisily, remeasure=True)
+    folder = str(study.folder)
+    runner = CliRunner()
+    front = runner.invoke(cli, ["pareto", folder, "--json"])
+    assert front.exit_code == 0, front.output
+    members = json.loads(front.stdout)["front"]
+    found = {m["hash"]: m["metrics"].get("measurements", 1) for m in members}
+    printed = runner.invoke(cli, ["pareto", folder]).stdout
+    assert ("measurements" in printed) == (max(found.values()) > 1)
+    several = next(e for e in study.archive().full if "measurements" in e.metrics)
+    shown = runner.invoke(cli, ["show", folder, several.architecture.hash]).stdout
+    assert f"measurements: {several.metrics['measurements']}" in shown
+    assert (
+        f"s.d. of ua % between the measurements: {100 * several.metrics['sd']['ua']:.1f}" in shown
+    )
 
 
 def test_what_does_not_scatter_is_hardly_ever_measured_again(tmp_path: Path) -> None:

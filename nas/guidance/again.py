@@ -19,7 +19,7 @@ from nas import pareto
 from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.improvement import boxes, expected_improvement
-from nas.guidance.screening import reference_point
+from nas.guidance.screening import reference_point, thinned
 from nas.guidance.surrogate import Prediction, Surrogate
 from nas.measurements import by_architecture
 from nas.pareto import Matrix
@@ -83,40 +83,51 @@ class Again:
 
     def of_new(self, new: Prediction) -> Matrix:
         """Return ``[N]``: the volume that measuring new architectures is expected to bring."""
+        import moocore
+
         spread = np.hypot(new.deviation, self._own)
         told = spread**2 / np.maximum(np.hypot(spread, self.noise), 1e-300)
-        low, high = boxes(self._mean, self._reference)
+        front = self._mean[moocore.is_nondominated(self._mean)]
+        low, high = boxes(thinned(front), self._reference)
         value: Matrix = expected_improvement(new.mean, told, low, high) * new.feasible
         return value
 
     def _believe(self, archive: Archive, groups: Sequence[Sequence[Evaluation]]) -> None:
         """What is believed of everything measured: mean, and how far one more could move it."""
         rows = {id(e): i for i, e in enumerate(self.surrogate.evaluations)}
+        # of the model's rows: those of each architecture, -1 where the model has left it out
+        known = [[rows[id(e)] for e in g if id(e) in rows] for g in groups]
+        first = np.array([k[0] if k else -1 for k in known])
+        several = [i for i, k in enumerate(known) if len(k) > 1]
+        counts = np.array([len(g) for g in groups])
+        starts = np.r_[0, np.cumsum(counts)[:-1]]
+        losses = archive.losses([e for g in groups for e in g])
+        self._measured = np.add.reduceat(losses, starts) / counts[:, None]
         m = len(self.noise)
-        self._mean = np.empty((len(groups), m))
-        self._shift = np.zeros((len(groups), m))
+        self._mean, self._shift = np.empty((len(groups), m)), np.zeros((len(groups), m))
         self._own = np.empty(m)
         for j, (target, scale) in enumerate(
             zip(self.surrogate.targets.values(), self.surrogate.scales, strict=True)
         ):
-            noise = self.noise[j] ** 2
+            process, noise = target.plain, self.noise[j] ** 2
             # what the model takes for noise and repeated measurements do not show is of the
             # architecture itself: it is what a measurement can find out
-            own = max(target.plain.noise**2 - noise, 0.0)
+            own = max(process.noise**2 - noise, 0.0)
             self._own[j] = np.sqrt(own)
-            for i, group in enumerate(groups):
-                values = scale(archive.losses(group)[:, j])
-                known = [rows[id(e)] for e in group if id(e) in rows]
-                self._mean[i, j] = values.mean()
-                if noise == 0.0 or not known:
-                    continue
-                expected, deviation = target.plain.without(known)
-                prior, n = deviation**2 + own, len(values)
-                left = 1.0 / (1.0 / prior + n / noise)
-                self._mean[i, j] = left * (expected / prior + values.sum() / noise)
-                self._shift[i, j] = left / np.sqrt(left + noise)
-        losses = [archive.losses(g).mean(0) for g in groups]
-        self._measured = np.array(losses)
+            sums = np.add.reduceat(scale(losses[:, j]), starts)
+            self._mean[:, j] = sums / counts
+            if noise == 0.0:
+                continue
+            expected = process.left_out()[first]
+            prior = process.left_out_deviation()[first] ** 2 + own
+            for i in several:  # without the others of the same architecture
+                expected[i], deviation = process.without(known[i])
+                prior[i] = deviation**2 + own
+            left = 1.0 / (1.0 / prior + counts / noise)
+            modelled = first >= 0
+            believed = left * (expected / prior + sums / noise)
+            self._mean[modelled, j] = believed[modelled]
+            self._shift[modelled, j] = (left / np.sqrt(left + noise))[modelled]
         self._reference = reference_point(self._mean)
 
 
@@ -129,12 +140,13 @@ def measurement_noise(
     then it is what those measurements show, and none where they agree to the last digit.
     """
     out = np.empty(len(surrogate.targets))
+    again = [archive.losses(g) for g in groups if len(g) > 1]
+    free = sum(len(losses) - 1 for losses in again)
     for j, (target, scale) in enumerate(
         zip(surrogate.targets.values(), surrogate.scales, strict=True)
     ):
-        again = [scale(archive.losses(g)[:, j]) for g in groups if len(g) > 1]
-        free = sum(len(v) - 1 for v in again)
-        squares = sum(float(((v - v.mean()) ** 2).sum()) for v in again)
+        columns = [scale(losses[:, j]) for losses in again]
+        squares = sum(float(((v - v.mean()) ** 2).sum()) for v in columns)
         known = free > 0 and squares == 0.0
         variance = (PRIOR * target.plain.noise**2 + squares) / (PRIOR + free)
         out[j] = 0.0 if known else np.sqrt(variance)

@@ -123,6 +123,12 @@ class GaussianProcess:
         z: Matrix = self._z - self._weights / (self._inverse_root**2).sum(0)
         return self.mean + self.spread * z
 
+    def left_out_deviation(self) -> Matrix:
+        """Return ``[N]``: standard deviation of the function at each value, given the others."""
+        left = 1.0 / (self._inverse_root**2).sum(0) - self.settings.noise - JITTER
+        deviation: Matrix = np.sqrt(self.variance * np.maximum(left, 1e-12))
+        return self.spread * deviation
+
     def without(self, rows: Sequence[int]) -> tuple[float, float]:
         """Return mean and standard deviation of the function where ``rows`` are, without them.
 

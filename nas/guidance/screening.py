@@ -101,7 +101,7 @@ class Merit:
             )
         able = [e for e in archive.full if e.feasible]
         seen = _values(archive, able or surrogate.evaluations, surrogate, self.logs)
-        self.low, self.high = boxes(_thinned(front), reference_point(seen))
+        self.low, self.high = boxes(thinned(front), reference_point(seen))
 
     def __call__(self, predicted: Prediction) -> Matrix:
         """Return ``[N]``: expected improvement times the probability to be feasible."""
@@ -130,8 +130,8 @@ def reference_point(seen: Matrix) -> Matrix:
     return reference
 
 
-def _thinned(front: Matrix) -> Matrix:
-    """Keep a front of three or more objectives to a size whose boxes are soon counted."""
+def thinned(front: Matrix) -> Matrix:
+    """Return a front, one of three or more objectives cut to a size whose boxes are few."""
     if front.shape[1] < 3 or len(front) <= FRONT:
         return front
     picks = np.linspace(0, len(front) - 1, FRONT).round().astype(int)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
-from nas.evaluation import Evaluation, plain
+from nas.evaluation import DiskFull, Evaluation, plain
 from nas.evaluators import FunctionEvaluator, load_function
-from nas.executors.inline import InlineExecutor
+from nas.executors.workers import Workers, make_executor
 from nas.halving import agreement
 from nas.jobs import jobs_of
 from nas.proxy import KINDS, Proxy, make_proxy, proxy_agreement, supernets
@@ -59,6 +59,11 @@ def search(
     proxy: str | None = None,
     warm_start: bool | None = None,
     halving: bool | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
+    gpus_per_worker: float | None = None,
+    cpus_per_worker: float | None = None,
+    timeout: float | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
     command: str | None = None,
@@ -94,6 +99,14 @@ def search(
             the same part of the corpus. Off by default; ``confirm`` always begins anew.
         halving: Give every new architecture a first look of an eighth of the epochs, and go on
             with the best third only; a first look charges an eighth. Off by default.
+        workers: Evaluations at the same time (default 1). With one, and none of the four
+            below, they run in this process; else Ray Tune runs them. May change on resume.
+        ray_address: ``host:port`` of a running Ray cluster, or ``auto``; by default Ray is
+            started on this machine for the length of the run.
+        gpus_per_worker: Such as 0.25 for four workers to a GPU (default 0).
+        cpus_per_worker: Also their threads (default 1).
+        timeout: Seconds after which an evaluation is ended and tried again, three times in
+            all (default: never).
         observer: Told about progress.
         say: Takes one line about slow preparations.
         command: For the record; by default the process's own command line.
@@ -106,6 +119,8 @@ def search(
         KeyboardInterrupt: Interrupted; what was finished is in the record.
     """
     say = say or (lambda _: None)
+    places = Workers(workers, ray_address, gpus_per_worker, cpus_per_worker, timeout)
+    places.check()
     corpus = {
         "data": str(data) if data is not None else None,
         "encoder": encoder,
@@ -154,11 +169,11 @@ def search(
             guidance=guided,
             proxy=_proxy_kind(proxy, guided, chosen),
             warm_start=_can_warm(warm_start, chosen),
-            created=describe_environment(command),
+            created={**describe_environment(command), "workers": places.describe()},
         )
         study = Study.create(folder, config)
     try:
-        _run(study, chosen, observer, say)
+        _run(study, chosen, places, observer, say)
     finally:
         study.close()
     return study
@@ -257,7 +272,9 @@ def _can_warm(asked: bool | None, evaluator: Any) -> bool:
     return bool(asked)
 
 
-def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> None:
+def _run(
+    study: Study, evaluator: Any, workers: Workers, observer: Observer | None, say: Say
+) -> None:
     config = study.config
     refuse = getattr(evaluator, "refuse", None)
     study.log("started", finished=len(study.evaluations), budget=config.budget)
@@ -275,20 +292,28 @@ def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> N
             searcher = make_searcher(
                 config.searcher, study.space, config.planned, config.guidance, proxy
             )
-            jobs = jobs_of(study, searcher, refuse)
-            for made in InlineExecutor(evaluator, study.space).map(jobs):
-                evaluation = _with_scores(made, proxy)
-                study.finish(evaluation)
-                if not evaluation.ok:
-                    study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
-                study.prune_checkpoints()
-                if len(study.evaluations) % TRUST_EVERY == 0:
-                    _log_trust(study, searcher, proxy)
-                if observer is not None:
-                    observer.evaluated(study, evaluation)
+            executor = make_executor(workers, evaluator, study, say)
+            with closing(executor.map(jobs_of(study, searcher, refuse))) as results:
+                for made in results:
+                    evaluation = _with_scores(made, proxy)
+                    study.finish(evaluation)
+                    if not evaluation.ok:
+                        failed = evaluation.architecture.hash
+                        study.log("failed", hash=failed, error=evaluation.error)
+                    study.prune_checkpoints()
+                    if len(study.evaluations) % TRUST_EVERY == 0:
+                        _log_trust(study, searcher, proxy)
+                    if observer is not None:
+                        observer.evaluated(study, evaluation)
     except BaseException as stop:
         with suppress(OSError):
             study.log("stopped", reason=type(stop).__name__, spent=study.spent)
+        if isinstance(stop, OSError | DiskFull):
+            raise NasError(
+                f"the run cannot be written: {stop}",
+                where=str(study.folder),
+                hint=f"make room, then go on with: nas search --resume {study.folder}",
+            ) from stop
         raise
     _log_trust(study, searcher, proxy)
     study.log("finished", spent=study.spent)

@@ -1,0 +1,285 @@
+"""Many workers: Ray Tune runs the evaluations, on this machine or a cluster.
+
+The process that drives the run stays the only one that proposes, counts and records. Tune runs
+in a thread beside it and asks for a job whenever a worker is free; the driver answers when it
+has taken in every result so far. Tune keeps no state that anyone would need again.
+"""
+
+from __future__ import annotations
+
+import secrets
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from pathlib import Path
+from queue import Empty
+from typing import Any
+
+from nas.evaluation import Evaluation, Job
+from nas.executors.ray_messages import Ask, Done, Ended, Lost, Up
+from nas.executors.workers import Say, Workers
+from search_spaces.errors import NasError
+from search_spaces.space import Space
+
+ATTEMPTS = 3  # before a job whose worker dies is recorded as failed
+LOAD_SECONDS = 90.0  # for loading the evaluator in a worker, on a busy machine
+WARM_SECONDS = 20.0  # after which the search begins with the workers that are up
+
+_END = object()
+
+
+class RayExecutor:
+    """Evaluates jobs on the workers of a Ray cluster.
+
+    Args:
+        evaluator: Measures an architecture; travels once to every node.
+        space: The space.
+        workers: How many, with what, and where.
+        folder: Of the run.
+        say: Takes a line for people.
+        log: Takes events.
+    """
+
+    def __init__(
+        self,
+        evaluator: Any,
+        space: Space,
+        workers: Workers,
+        folder: Path,
+        *,
+        say: Say = lambda _: None,
+        log: Callable[..., None] = lambda _, **__: None,
+    ) -> None:
+        self._evaluator = evaluator
+        self._space = space
+        self._workers = workers
+        self._folder = folder.resolve()
+        self._say = say
+        self._log = log
+
+    def map(self, jobs: Iterable[Job | None]) -> Generator[Evaluation, None, None]:
+        """Yield evaluations in order of completion.
+
+        Raises:
+            NasError: Ray cannot be started or reached, workers cannot load the evaluator, or
+                the whole cluster is lost. What was under way can be made again.
+            OSError: A disk is full.
+        """
+        from nas.executors.ray_cluster import cluster
+
+        own = self._folder / "ray"
+        with cluster(self._workers, own):
+            from nas.executors.ray_tune import Session
+
+            payload = self._sent(own)
+            session = Session(payload, self._workers, own)
+            try:
+                everywhere = self._gather(session)
+                yield from self._conduct(session, jobs, payload, everywhere)
+            finally:
+                session.stop()
+
+    def _sent(self, own: Path) -> Any:
+        """Put into the object store what every worker needs; return the reference."""
+        import ray
+
+        from nas.executors.ray_cluster import is_local
+        from nas.executors.ray_worker import FOLDER_TOKEN, Payload
+        from nas.executors.shipping import map_files_here, pack
+
+        token = secrets.token_hex(8)
+        (own / FOLDER_TOKEN).write_text(token, encoding="utf-8")
+        map_files_here(is_local())
+        payload = Payload(
+            evaluator=pack(self._evaluator),
+            space=self._space,
+            folder=self._folder,
+            token=token,
+            threads=self._workers.threads,
+            timeout=self._workers.timeout,
+        )
+        try:
+            return ray.put(payload)
+        except (TypeError, AttributeError, ValueError) as error:  # what pickle raises
+            raise NasError(
+                f"the evaluator cannot be sent to workers: {error}",
+                hint="keep open files, locks and generators out of it",
+            ) from None
+
+    def _gather(self, session: Any) -> bool:
+        """Wait for the workers, so that the first job does not go to the only one that is up.
+
+        Without it, Tune would give the first worker all the work as long as an evaluation takes
+        less time than a worker needs to start.
+
+        Returns:
+            Whether every worker sees the run's folder.
+        """
+        began = time.monotonic()
+        up: list[Up] = []
+        while len(up) < self._workers.number:
+            patience = WARM_SECONDS if up else LOAD_SECONDS
+            left = patience - (time.monotonic() - began)
+            try:
+                event = session.inbox.get(timeout=max(0.0, left))
+            except Empty:
+                if up:
+                    break  # the others join when there is room for them
+                raise NasError(
+                    f"no worker has loaded the evaluator in {LOAD_SECONDS:.0f} s",
+                    hint=f"see the logs of Ray in {self._folder / 'ray' / 'logs'}",
+                ) from None
+            match event:
+                case Up():
+                    _check(event)
+                    up.append(event)
+                case Lost(_, reason):
+                    raise NasError(
+                        f"a worker cannot begin: {reason}",
+                        hint="install nas with the same versions on every node",
+                    )
+                case Ended(error):
+                    raise self._stopped(error)
+        session.open()
+        shared = all(u.shared for u in up)
+        self._log(
+            "workers",
+            **self._workers.describe(),
+            up=len(up),
+            nodes=len({u.node for u in up}),
+            shared_folder=shared,
+            seconds=time.monotonic() - began,
+        )
+        return shared
+
+    def _conduct(
+        self, session: Any, jobs: Iterable[Job | None], payload: Any, everywhere: bool
+    ) -> Generator[Evaluation, None, None]:
+        """Hand out jobs and take in what comes back, until there is neither."""
+        from nas.executors.ray_worker import Message
+
+        source = iter(jobs)
+        flying: dict[int, int] = {}  # job number -> attempts so far
+        again: deque[Any] = deque()
+        ended = idle = False
+        while flying or not ended:
+            event = session.inbox.get()
+            match event:
+                case Ask():
+                    answer: Any = None
+                    if again:
+                        answer = again.popleft()
+                    elif not ended and not idle:
+                        job: Any = next(source, _END)
+                        if job is _END:
+                            ended = True
+                        elif job is None:
+                            if not flying:
+                                raise RuntimeError(
+                                    "the jobs wait for an evaluation, and none runs"
+                                )
+                            idle = True
+                        else:
+                            flying[job.number] = 1
+                            answer = Message(payload, job, self._state(job, everywhere))
+                    session.answer(answer)
+                case Done(message, outcome):
+                    job = message.job
+                    message.state = None
+                    if job.number not in flying:
+                        continue  # it was given up, or made twice
+                    if outcome.disk:
+                        raise OSError(outcome.problem)
+                    if outcome.evaluation is None:
+                        session.inbox.put(Lost(message, outcome.problem, 0.0))
+                        continue
+                    self._keep(job, outcome)
+                    del flying[job.number]
+                    idle = False
+                    yield outcome.evaluation
+                case Lost(message, reason, seconds):
+                    job = message.job
+                    if job is None or job.number not in flying:
+                        continue  # it came up late, or never
+                    self._log("lost", hash=job.architecture.hash, reason=reason)
+                    self._look_after_cluster(reason)
+                    if flying[job.number] < ATTEMPTS:
+                        flying[job.number] += 1
+                        again.append(message)
+                        continue
+                    del flying[job.number]
+                    idle = False
+                    yield _given_up(job, reason, seconds)
+                case Up():
+                    _check(event)  # one that came late
+                case Ended(error):
+                    raise self._stopped(error)
+
+    def _stopped(self, error: BaseException | None) -> Exception:
+        if isinstance(error, OSError):
+            return error
+        stopped = NasError(
+            f"Ray has stopped: {error}",
+            where=str(self._folder),
+            hint=f"go on with: nas search --resume {self._folder}",
+        )
+        stopped.__cause__ = error
+        return stopped
+
+    def _look_after_cluster(self, reason: str) -> None:
+        from nas.executors.ray_cluster import is_gone
+
+        if is_gone():
+            raise NasError(
+                f"the Ray cluster is lost: {reason}",
+                where=str(self._folder),
+                hint=f"start it again and go on with: nas search --resume {self._folder}",
+            )
+
+    def _state(self, job: Job, everywhere: bool) -> Any:
+        """Put the training state that a job goes on from where a worker finds it."""
+        import ray
+
+        if everywhere or not job.paid or job.partial is None or not job.partial.is_file():
+            return None
+        return ray.put(job.partial.read_bytes())
+
+    def _keep(self, job: Job, outcome: Any) -> None:
+        """Write the files that came back with an evaluation; whole or not at all."""
+        for role, path in (("checkpoint", job.checkpoint), ("partial", job.partial)):
+            content = outcome.files.pop(role, None)
+            if content is None or path is None:
+                continue
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temporary = path.with_suffix(".partial")
+            temporary.write_bytes(content)
+            temporary.replace(path)
+
+
+def _check(up: Up) -> None:
+    import nas
+
+    if up.nas != nas.__version__:
+        raise NasError(
+            f"nas {up.nas} is installed there, and {nas.__version__} here",
+            where=f"node {up.node}",
+            hint="install the same version on every node",
+        )
+    if up.error:
+        raise NasError(
+            f"the evaluator cannot be loaded: {up.error.strip()}",
+            where=f"node {up.node}",
+            hint="what it imports must be installed on every node",
+        )
+
+
+def _given_up(job: Job, reason: str, seconds: float) -> Evaluation:
+    return Evaluation(
+        number=job.number,
+        architecture=job.architecture,
+        fidelity=job.fidelity,
+        cost=job.cost,
+        seed=job.seed,
+        error=f"given up after {ATTEMPTS} attempts; the last one: {reason}",
+        seconds=seconds,
+    )

@@ -8,6 +8,7 @@ has taken in every result so far. Tune keeps no state that anyone would need aga
 from __future__ import annotations
 
 import secrets
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -23,6 +24,7 @@ from search_spaces.space import Space
 
 ATTEMPTS = 3  # before a job whose worker dies is recorded as failed
 LOAD_SECONDS = 90.0  # for loading the evaluator in a worker, on a busy machine
+SILENT_SECONDS = 5.0  # after which the cluster's head is looked after
 WARM_SECONDS = 20.0  # after which the search begins with the workers that are up
 
 _END = object()
@@ -90,15 +92,16 @@ class RayExecutor:
         token = secrets.token_hex(8)
         (own / FOLDER_TOKEN).write_text(token, encoding="utf-8")
         map_files_here(is_local())
-        payload = Payload(
-            evaluator=pack(self._evaluator),
-            space=self._space,
-            folder=self._folder,
-            token=token,
-            threads=self._workers.threads,
-            timeout=self._workers.timeout,
-        )
         try:
+            payload = Payload(
+                evaluator=ray.put(pack(self._evaluator)),
+                path=tuple(str(Path(p).resolve()) for p in sys.path),
+                space=self._space,
+                folder=self._folder,
+                token=token,
+                threads=self._workers.threads,
+                timeout=self._workers.timeout,
+            )
             return ray.put(payload)
         except (TypeError, AttributeError, ValueError) as error:  # what pickle raises
             raise NasError(
@@ -163,8 +166,7 @@ class RayExecutor:
         again: deque[Any] = deque()
         ended = idle = False
         while flying or not ended:
-            event = session.inbox.get()
-            match event:
+            match self._next(session):
                 case Ask():
                     answer: Any = None
                     if again:
@@ -226,15 +228,31 @@ class RayExecutor:
         stopped.__cause__ = error
         return stopped
 
+    def _next(self, session: Any) -> Any:
+        """Wait for an event. Without its head, Ray would wait and then end this process."""
+        from nas.executors.ray_cluster import head_answers
+
+        silent = 0
+        while True:
+            try:
+                return session.inbox.get(timeout=SILENT_SECONDS)
+            except Empty:
+                silent = 0 if head_answers() else silent + 1
+            if silent >= 2:
+                raise self._lost("its head does not answer")
+
     def _look_after_cluster(self, reason: str) -> None:
         from nas.executors.ray_cluster import is_gone
 
         if is_gone():
-            raise NasError(
-                f"the Ray cluster is lost: {reason}",
-                where=str(self._folder),
-                hint=f"start it again and go on with: nas search --resume {self._folder}",
-            )
+            raise self._lost(reason)
+
+    def _lost(self, reason: str) -> NasError:
+        return NasError(
+            f"the Ray cluster is lost: {reason}",
+            where=str(self._folder),
+            hint=f"see that it runs, and go on with: nas search --resume {self._folder}",
+        )
 
     def _state(self, job: Job, everywhere: bool) -> Any:
         """Put the training state that a job goes on from where a worker finds it."""

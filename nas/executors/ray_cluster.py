@@ -12,6 +12,7 @@ import os
 import secrets
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import time
@@ -71,10 +72,10 @@ def cluster(workers: Workers, folder: Path) -> Iterator[None]:
             _wait_for_room(workers)
             yield
         elif workers.address is not None:
-            with _attached(workers):
+            with _silent(), _attached(workers):
                 yield
         else:
-            with _own(workers, folder):
+            with _silent(), _own(workers, folder):
                 yield
 
 
@@ -86,14 +87,41 @@ def is_local() -> bool:
     return all(node["NodeManagerAddress"] == mine for node in ray.nodes() if node["Alive"])
 
 
+def head_answers() -> bool:
+    """Whether the cluster's head listens."""
+    import ray
+
+    host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
+    except OSError:
+        return False
+    return True
+
+
 def is_gone() -> bool:
     """Whether nobody is left who could run anything."""
     import ray
 
+    if not head_answers():  # or the next call would wait for it
+        return True
     try:
         return not any(node["Alive"] for node in ray.nodes())
     except Exception:  # Ray has many ways to say that its head does not answer
         return True
+
+
+@contextmanager
+def _silent() -> Iterator[None]:
+    """Keep what Ray says of dead workers off stdout, where results go; the run's log has it."""
+    from ray._private import worker
+
+    before = getattr(worker, "print_to_stdstream", None)
+    worker.print_to_stdstream = lambda *_, **__: None  # there is no setting for it
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = before
 
 
 @contextmanager
@@ -232,17 +260,19 @@ def _processes() -> list[int]:
 
 
 def _is_of(pid: int, temp: str) -> bool:
+    """Whether a process is one of Ray's and was given, or has open, something in the folder."""
     if pid == os.getpid():
         return False
+    process = Path(f"/proc/{pid}")
     try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
-    except OSError:
+        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
+        if not words[0].startswith("ray::") and not any("/ray/" in w for w in words[:4]):
+            return False
+        open_files = [os.readlink(f) for f in (process / "fd").iterdir()]
+    except OSError:  # it has ended meanwhile, or is another user's
         return False
-    if state == "Z":
-        return False
-    inside = f"{temp}/".encode()
-    return any(inside in word + b"/" for word in words) and any(b"ray" in w for w in words[:3])
+    inside = f"{temp}/"
+    return any(inside in f"{word}/" for word in [*words, *open_files])
 
 
 def _short_folder() -> Path:

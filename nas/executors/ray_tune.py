@@ -58,7 +58,7 @@ class Session:
         """End Tune and its workers, whatever they are doing."""
         self._stopping.set()
         self._answers.put(None)
-        self._thread.join(timeout=30.0)
+        self._thread.join(timeout=10.0)
 
     def _run(self) -> None:
         error: BaseException | None = None
@@ -227,5 +227,6 @@ def _reason(trial: Any) -> str:
         text = Path(trial.error_file).read_text(encoding="utf-8").strip()
     except OSError:
         text = ""
-    lines = [line for line in text.splitlines() if line.strip() and "Failure #" not in line]
-    return "\n".join(lines) or "its worker died"
+    # Ray's names for things help nobody, and what it guesses is the same for every death
+    lines = [x for x in text.splitlines() if x.strip() and x[0] != "\t" and "Failure #" not in x]
+    return " ".join(lines).partition(" Some common causes")[0] or "its worker died"

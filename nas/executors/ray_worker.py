@@ -31,7 +31,8 @@ class Payload:
     """What every worker needs, the same for all evaluations of a run.
 
     Args:
-        evaluator: As ``shipping.pack`` made it.
+        evaluator: Reference to what ``shipping.pack`` made.
+        path: Where the driver finds modules.
         space: The space.
         folder: Of the run, on the driver's machine.
         token: What stands in its token file.
@@ -40,6 +41,7 @@ class Payload:
     """
 
     evaluator: Any
+    path: tuple[str, ...]
     space: Space
     folder: Path
     token: str
@@ -99,7 +101,9 @@ class Bench:
 
     def __init__(self, payload: Payload) -> None:
         self.payload = payload
-        self.evaluator = unpack(payload.evaluator)
+        # on the driver's machine, and on others with the same folders, modules are found alike
+        sys.path += [p for p in payload.path if p not in sys.path and Path(p).exists()]
+        self.evaluator = unpack(ray.get(payload.evaluator))
         self.shared = _reads(payload.folder / "ray" / FOLDER_TOKEN) == payload.token
         if "torch" in sys.modules:  # loading the evaluator brought it along
             import torch
@@ -162,7 +166,8 @@ class Worker(tune.Trainable):  # type: ignore[misc] # ray is not typed
         except NasError as wrong:
             error = str(wrong)
         except Exception:  # a person's module may raise anything
-            error = traceback.format_exc()
+            traceback.print_exc()  # into the worker's log
+            error = traceback.format_exc().strip().splitlines()[-1]
         node = ray.util.get_node_ip_address()
         shared = self.bench is not None and self.bench.shared
         self.up = Up(node, nas.__version__, shared, error)

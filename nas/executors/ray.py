@@ -212,8 +212,8 @@ class RayExecutor:
                     del flying[job.number]
                     idle = False
                     yield _given_up(job, reason, seconds)
-                case Up():
-                    _check(event)  # one that came late
+                case Up() as late:
+                    _check(late)
                 case Ended(error):
                     raise self._stopped(error)
 

@@ -268,7 +268,7 @@ def _is_of(pid: int, temp: str) -> bool:
         words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
         if not words[0].startswith("ray::") and not any("/ray/" in w for w in words[:4]):
             return False
-        open_files = [os.readlink(f) for f in (process / "fd").iterdir()]
+        open_files = [str(f.readlink()) for f in (process / "fd").iterdir()]
     except OSError:  # it has ended meanwhile, or is another user's
         return False
     inside = f"{temp}/"

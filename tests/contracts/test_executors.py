@@ -26,7 +26,7 @@ Make = Callable[[Callable[..., Any]], Executor]
 
 
 @pytest.fixture(scope="module")
-def _own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+def own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """One Ray for all tests of this file; an executor uses what the process is connected to."""
     import ray
 
@@ -41,7 +41,7 @@ def _own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 def make(request: pytest.FixtureRequest, tmp_path: Path) -> Make:
     if request.param == "inline":
         return lambda evaluator: InlineExecutor(evaluator, SPACE)
-    request.getfixturevalue("_own_ray")
+    request.getfixturevalue("own_ray")
     return lambda evaluator: RayExecutor(evaluator, SPACE, Workers(2), tmp_path)
 
 
@@ -63,8 +63,18 @@ def run(executor: Executor, source: Any) -> list[Evaluation]:
 
 
 def test_every_job_comes_back_once_and_a_failing_one_as_a_failed_evaluation(make: Make) -> None:
-    done = {e.number: e for e in run(make(a_tenth), jobs(13, []))}
-    assert sorted(done) == list(range(13))
+    """The study has one writer: jobs are pulled and results given in the calling thread."""
+    threads = set()
+
+    def source() -> Iterator[Job]:
+        for job in jobs(13, []):
+            threads.add(threading.get_ident())
+            yield job
+
+    results = run(make(a_tenth), source())
+    assert threads == {threading.get_ident()}
+    assert sorted(e.number for e in results) == list(range(13))
+    done = {e.number: e for e in results}
     assert {n for n, e in done.items() if not e.ok} == {1, 11}
     assert "ValueError: no" in (done[1].error or "")
     assert done[7].objectives == {"ua": 0.1 * 7}
@@ -104,19 +114,6 @@ def test_jobs_that_wait_are_asked_again_after_the_next_result(make: Make) -> Non
 def test_waiting_for_nothing_is_an_error_and_not_a_hang(make: Make) -> None:
     with pytest.raises(RuntimeError, match="none runs"):
         run(make(a_tenth), iter([None]))
-
-
-def test_jobs_are_pulled_and_results_given_in_the_calling_thread(make: Make) -> None:
-    """The study has one writer."""
-    threads = set()
-
-    def source() -> Iterator[Job]:
-        for job in jobs(5, []):
-            threads.add(threading.get_ident())
-            yield job
-
-    run(make(a_tenth), source())
-    assert threads == {threading.get_ident()}
 
 
 def test_an_error_of_the_jobs_passes_through(make: Make) -> None:

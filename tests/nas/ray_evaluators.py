@@ -67,8 +67,8 @@ class Keeper:
         assert checkpoint is not None
         assert partial is not None
         before = partial.read_text() if partial.is_file() else "nothing"
-        for path in (checkpoint, partial):
+        for role, path in (("weights", checkpoint), ("state", partial)):
             path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(f"{path.parent.name} of {architecture['a']} at {fidelity:g}")
+            path.write_text(f"{role} of {architecture['a']} at {fidelity:g}")
         folder = str(checkpoint.parent.parent)
         return {"ua": 0.5, "energy": 1.0, "before": before, "folder": folder}

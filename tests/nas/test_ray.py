@@ -49,9 +49,13 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture(scope="module")
-def _own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with cluster(Workers(2), tmp_path_factory.mktemp("ray")):
-        yield
+def own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One Ray for many tests, and the log of the evaluations on it."""
+    folder = tmp_path_factory.mktemp("ray")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setenv("NAS_TEST_LOG", str(folder / "evaluations.log"))
+        with cluster(Workers(2), folder):
+            yield folder / "evaluations.log"
 
 
 # -- a cluster of the run's own -------------------------------------------------------------------
@@ -59,7 +63,7 @@ def _own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
 
 def test_a_killed_driver_leaves_nothing_and_its_run_goes_on(tmp_path: Path, log: Path) -> None:
     """Kill -9 in the middle; the resumed run keeps two workers busy to the exact end."""
-    folder, budget = tmp_path / "run", 36
+    folder, budget = tmp_path / "run", 30
     process = start(tmp_path, folder, "--budget", str(budget), "--workers", "2")
     wait_for(lambda: ends(log) >= 6, process)
     process.kill()
@@ -72,7 +76,7 @@ def test_a_killed_driver_leaves_nothing_and_its_run_goes_on(tmp_path: Path, log:
         [*NAS, "--resume", str(folder), "--workers", "2", "--json"], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    assert json.loads(done.stdout)["spent"] == budget  # nothing of Ray's on stdout
+    assert json.loads(done.stdout)["run"] == str(folder)  # nothing of Ray's on stdout
     assert "ray" not in done.stderr.lower().replace(str(folder), "").replace("array", "")
     check_record(folder, budget)
     assert repeated(log) <= 2
@@ -138,7 +142,7 @@ def two_nodes(log: Path) -> Iterator[TwoNodes]:
 def test_dead_workers_nodes_and_drivers_cost_what_was_in_flight(
     tmp_path: Path, log: Path, two_nodes: TwoNodes
 ) -> None:
-    folder, budget = tmp_path / "run", 60
+    folder, budget = tmp_path / "run", 40
     more = ["--ray-address", two_nodes.address, "--workers", "2"]
     environment = two_nodes.environment
     process = start(tmp_path, folder, "--budget", str(budget), *more, env=environment)
@@ -187,7 +191,7 @@ def test_dead_workers_nodes_and_drivers_cost_what_was_in_flight(
 
 
 def test_what_kills_or_hangs_its_worker_is_tried_three_times(
-    _own_ray: None, tmp_path: Path, log: Path
+    own_ray: Path, tmp_path: Path
 ) -> None:
     """With the interpreter's lock held, too: no thread of Python could end it."""
     wanted = [(1, 0), (2, 1), (3, 2), (4, 3), (5, 0)]
@@ -199,7 +203,7 @@ def test_what_kills_or_hangs_its_worker_is_tried_three_times(
     assert "took longer than 2 s" in (done[1].error or "")
     assert "after 3 attempts" in (done[2].error or "")
     assert "died" in (done[2].error or "")
-    starts = Counter(words[1] for words in lines(log))
+    starts = Counter(words[1] for words in lines(own_ray))
     assert starts == {"1.0": 1, "2.1": 3, "3.2": 3, "4.3": 2, "5.0": 1}
 
 
@@ -208,7 +212,7 @@ def test_what_kills_or_hangs_its_worker_is_tried_three_times(
 
 @pytest.mark.parametrize("shared", [True, False])
 def test_files_come_back_and_a_promotion_goes_on_from_them(
-    shared: bool, _own_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    shared: bool, own_ray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With the run's folder seen by the workers and without."""
     if not shared:  # the driver writes its token where no worker looks for it
@@ -221,8 +225,8 @@ def test_files_come_back_and_a_promotion_goes_on_from_them(
         yield look
         while not told:
             yield None
-        assert checkpoint.read_text() == "checkpoints of 7 at 0.125"
-        assert partial.read_text() == "partial of 7 at 0.125"
+        assert checkpoint.read_text() == "weights of 7 at 0.125"
+        assert partial.read_text() == "state of 7 at 0.125"
         yield full
 
     told: dict[int, Evaluation] = {}
@@ -230,8 +234,8 @@ def test_files_come_back_and_a_promotion_goes_on_from_them(
         for e in made:
             told[e.number] = e
     assert told[0].metrics["before"] == "nothing"
-    assert told[1].metrics["before"] == "partial of 7 at 0.125"
-    assert checkpoint.read_text() == "checkpoints of 7 at 1"
+    assert told[1].metrics["before"] == "state of 7 at 0.125"
+    assert checkpoint.read_text() == "weights of 7 at 1"
     assert (told[1].metrics["folder"] == str(tmp_path)) == shared
     if not shared:
         assert not Path(told[1].metrics["folder"]).exists()  # scratch
@@ -262,11 +266,11 @@ class Reader:
 
 @pytest.mark.parametrize("same_machine", [True, False])
 def test_mapped_frames_are_never_copied_per_worker(
-    same_machine: bool, _own_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    same_machine: bool, own_ray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """On the driver's machine the file is mapped again, elsewhere the node's one copy is."""
     monkeypatch.setattr("nas.executors.ray_cluster.is_local", lambda: same_machine)
-    np.save(tmp_path / "frames.npy", np.arange(4_000_000, dtype=np.float16).reshape(-1, 4) % 7)
+    np.save(tmp_path / "frames.npy", (np.arange(4_000_000) % 7).astype(np.float16).reshape(-1, 4))
     frames = np.load(tmp_path / "frames.npy", mmap_mode="r")
     job = Job(0, Architecture({"a": 1, "b": 1}), 1.0, seed=0)
     [e] = run(RayExecutor(Reader(frames), WIDE, Workers(1), tmp_path), [job]).values()
@@ -343,7 +347,7 @@ def test_an_address_that_nobody_answers_at_is_an_error_at_once(tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
-def test_more_workers_than_the_cluster_has_room_for(_own_ray: None, tmp_path: Path) -> None:
+def test_more_workers_than_the_cluster_has_room_for(own_ray: Path, tmp_path: Path) -> None:
     executor = RayExecutor(FunctionEvaluator(faulty, "<f>"), WIDE, Workers(3), tmp_path)
     with pytest.raises(NasError, match=r"room for 2 \(1 node") as caught:
         run(executor, [])
@@ -351,18 +355,18 @@ def test_more_workers_than_the_cluster_has_room_for(_own_ray: None, tmp_path: Pa
 
 
 def test_an_evaluator_that_only_the_driver_can_import(
-    _own_ray: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    own_ray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     only_here = types.ModuleType("only_here")
     exec("def f(architecture, fidelity, seed):\n    return {}", vars(only_here))
     monkeypatch.setitem(sys.modules, "only_here", only_here)
     evaluator = FunctionEvaluator(vars(only_here)["f"], "only_here:f")
-    with pytest.raises(NasError, match="cannot be loaded.*no module 'only_here'") as caught:
+    with pytest.raises(NasError, match=r"cannot be loaded.*no module 'only_here'") as caught:
         run(RayExecutor(evaluator, WIDE, Workers(1), tmp_path), [])
     assert (caught.value.where or "").startswith("node ")
 
 
-def test_an_evaluator_that_cannot_be_sent(_own_ray: None, tmp_path: Path) -> None:
+def test_an_evaluator_that_cannot_be_sent(own_ray: Path, tmp_path: Path) -> None:
     lock = threading.Lock()
     evaluator = FunctionEvaluator(lambda *_: {"lock": lock}, "<lambda>")
     with pytest.raises(NasError, match="cannot be sent") as caught:
@@ -389,7 +393,9 @@ def test_another_version_of_ray_on_the_cluster(
 
 
 def test_the_help_loads_no_ray() -> None:
-    code = "import nas.cli.search, nas.driver, sys; sys.exit(bool({'ray', 'torch'} & set(sys.modules)))"
+    code = (
+        "import nas.cli.search, nas.driver, sys; sys.exit(bool({'ray', 'torch'} & {*sys.modules}))"
+    )
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 

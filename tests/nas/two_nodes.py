@@ -15,13 +15,15 @@ def main() -> None:
     cluster = Cluster()
     cluster.add_node(num_cpus=0, include_dashboard=False)
     nodes = [cluster.add_node(num_cpus=1), cluster.add_node(num_cpus=1)]
-    print(cluster.address, flush=True)
+    sys.stdout.write(f"{cluster.address}\n")
+    sys.stdout.flush()
     for line in sys.stdin:
         if line.strip() == "kill":
             cluster.remove_node(nodes.pop(), allow_graceful=False)
         else:
             nodes.append(cluster.add_node(num_cpus=1))
-        print("done", flush=True)
+        sys.stdout.write("done\n")
+        sys.stdout.flush()
     cluster.shutdown()
 
 

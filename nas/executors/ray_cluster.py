@@ -12,7 +12,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import sys
 import tempfile
 import time
@@ -20,7 +19,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nas.executors.workers import Workers
+from nas.executors.workers import Workers, no_answer
 from search_spaces.errors import NasError
 
 # Read by Ray when it is imported, when it starts and when Tune runs. A person's own come first.
@@ -58,7 +57,9 @@ def cluster(workers: Workers, folder: Path) -> Iterator[None]:
     Raises:
         NasError: Ray cannot be started or reached, or there is no room for the workers.
     """
-    with _environment(ENVIRONMENT):
+    # what the part of Ray in this process warns of goes to stderr, and becomes an error below
+    quiet = {"RAY_BACKEND_LOG_LEVEL": "error"} if workers.address is not None else {}
+    with _environment({**ENVIRONMENT, **quiet}):
         import ray
 
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,7 +73,7 @@ def cluster(workers: Workers, folder: Path) -> Iterator[None]:
             _wait_for_room(workers)
             yield
         elif workers.address is not None:
-            with _silent(), _attached(workers):
+            with _silent(), _patient_once(), _attached(workers):
                 yield
         else:
             with _silent(), _own(workers, folder):
@@ -92,11 +93,7 @@ def head_answers() -> bool:
     import ray
 
     host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), 5.0).close()
-    except OSError:
-        return False
-    return True
+    return no_answer(host.strip("[]"), int(port)) is None
 
 
 def is_gone() -> bool:
@@ -122,6 +119,19 @@ def _silent() -> Iterator[None]:
         yield
     finally:
         worker.print_to_stdstream = before
+
+
+@contextmanager
+def _patient_once() -> Iterator[None]:
+    """Join a cluster at the first try or not; Ray tries twenty times, for seven minutes."""
+    from ray._private import ray_constants
+
+    before = getattr(ray_constants, "NUM_REDIS_GET_RETRIES", None)
+    ray_constants.NUM_REDIS_GET_RETRIES = 1
+    try:
+        yield
+    finally:
+        ray_constants.NUM_REDIS_GET_RETRIES = before
 
 
 @contextmanager

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from nas.study import Study
 
 CONNECT_SECONDS = 5.0
+# What a client of HTTP/2, on which Ray's head speaks, says first; and an empty SETTINGS frame.
+PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+SETTINGS = 4
 
 Say = Callable[[str], None]
 
@@ -94,7 +98,13 @@ class Workers:
         """
         if self.address is not None:
             if self.address != "auto":
-                _answers(*_host_and_port(self.address))
+                host, port = _host_and_port(self.address)
+                if problem := no_answer(host, port):
+                    raise NasError(
+                        f"no Ray cluster answers: {problem}",
+                        where=self.address,
+                        hint="start its head with: ray start --head --port 6379",
+                    )
             return
         if self.gpus:
             import torch
@@ -141,13 +151,18 @@ def _host_and_port(address: str) -> tuple[str, int]:
     return host.strip("[]"), int(port)
 
 
-def _answers(host: str, port: int) -> None:
-    """Raise unless something listens; Ray itself would try for minutes."""
+def no_answer(host: str, port: int) -> str | None:
+    """Say why no head of a Ray cluster answers there; None if one does.
+
+    Ray itself would try for minutes, and a frozen process still accepts connections.
+    """
     try:
-        socket.create_connection((host, port), CONNECT_SECONDS).close()
+        with socket.create_connection((host, port), CONNECT_SECONDS) as connection:
+            if os.environ.get("RAY_USE_TLS", "0") not in ("", "0"):
+                return None  # it would not answer in the clear
+            connection.settimeout(CONNECT_SECONDS)
+            connection.sendall(PREFACE)
+            answer = connection.recv(9)
     except OSError as error:
-        raise NasError(
-            f"no Ray cluster answers: {error}",
-            where=f"{host}:{port}",
-            hint="start its head with: ray start --head --port 6379",
-        ) from None
+        return str(error)
+    return None if len(answer) > 3 and answer[3] == SETTINGS else "it is something else"

@@ -347,6 +347,16 @@ def test_an_address_that_nobody_answers_at_is_an_error_at_once(tmp_path: Path) -
     assert not (tmp_path / "run").exists()
 
 
+def test_a_process_that_is_no_ray_is_an_error_and_not_a_wait_of_minutes() -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        began = time.monotonic()
+        with pytest.raises(NasError, match="no Ray cluster answers: timed out"):
+            Workers(1, f"127.0.0.1:{other.getsockname()[1]}").check()
+        assert time.monotonic() - began < 30
+
+
 def test_more_workers_than_the_cluster_has_room_for(own_ray: Path, tmp_path: Path) -> None:
     executor = RayExecutor(FunctionEvaluator(faulty, "<f>"), WIDE, Workers(3), tmp_path)
     with pytest.raises(NasError, match=r"room for 2 \(1 node") as caught:

@@ -25,7 +25,7 @@ from ray_evaluators import SPACE, Keeper, faulty, measured
 import nas
 from nas.evaluation import Evaluation, Job
 from nas.evaluators import FunctionEvaluator
-from nas.executors import ray_worker
+from nas.executors import ray_cluster, ray_worker
 from nas.executors.ray import RayExecutor
 from nas.executors.ray_cluster import cluster
 from nas.executors.shipping import pack, unpack
@@ -362,6 +362,26 @@ def test_more_workers_than_the_cluster_has_room_for(own_ray: Path, tmp_path: Pat
     with pytest.raises(NasError, match=r"room for 2 \(1 node") as caught:
         run(executor, [])
     assert "--workers" in (caught.value.hint or "")
+
+
+def test_a_cluster_whose_places_are_taken(
+    own_ray: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import ray
+
+    monkeypatch.setattr(ray_cluster, "FREE_SECONDS", 1.0)
+    release = tmp_path / "release"
+
+    def occupy() -> None:
+        while not release.exists():
+            time.sleep(0.05)
+
+    taken = ray.remote(num_cpus=2)(occupy).remote()
+    wait_for(lambda: ray.available_resources().get("CPU", 0) == 0)
+    with pytest.raises(NasError, match="nothing is free"):
+        run(RayExecutor(FunctionEvaluator(faulty, "<f>"), WIDE, Workers(2), tmp_path), [])
+    release.touch()
+    ray.get(taken)
 
 
 def test_an_evaluator_that_only_the_driver_can_import(

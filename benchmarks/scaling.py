@@ -21,6 +21,7 @@ import heapq
 import json
 import tempfile
 import time
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
@@ -98,7 +99,7 @@ def corpus_gaps(budget: int) -> list[float]:
         study = nas.search(space="pts_snn.yaml", validation_folds=1, budget=budget, out=folder)
         done = [t.datetime_complete for t in open_storage(folder).get_all_trials(0)]
     took = [e.seconds for e in study.evaluations]
-    between = [(b - a).total_seconds() for a, b in zip(done, done[1:], strict=False)]
+    between = [(b - a).total_seconds() for a, b in pairwise(done)]
     return [b - s for b, s in zip(between, took[1:], strict=True)]
 
 

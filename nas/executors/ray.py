@@ -25,7 +25,7 @@ from search_spaces.space import Space
 ATTEMPTS = 3  # before a job whose worker dies is recorded as failed
 LOAD_SECONDS = 90.0  # for loading the evaluator in a worker, on a busy machine
 SILENT_SECONDS = 5.0  # after which the cluster's head is looked after
-WARM_SECONDS = 20.0  # after which the search begins with the workers that are up
+WARM_SECONDS = 30.0  # after which the search begins with the workers that are up
 
 _END = object()
 
@@ -209,6 +209,7 @@ class RayExecutor:
                         flying[job.number] += 1
                         again.append(message)
                         continue
+                    message.state = None
                     del flying[job.number]
                     idle = False
                     yield _given_up(job, reason, seconds)

@@ -78,7 +78,7 @@ class Workers:
     @property
     def number(self) -> int:
         """Evaluations at the same time."""
-        return self.count or 1
+        return int(self.count or 1)
 
     @property
     def resources(self) -> dict[str, float]:

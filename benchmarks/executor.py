@@ -22,7 +22,7 @@ from typing import Any
 import report
 
 import nas
-from nas.executors import ray_cluster
+from nas.executors import ray_leftovers
 
 SPACE = {
     "name": "wide",
@@ -60,9 +60,9 @@ class Sampler:
         if n not in self.at:
             return
         pids = {e.metrics["pid"] for e in study.evaluations if e.ok}
-        note = study.folder / "ray" / ray_cluster.TEMP
+        note = study.folder / "ray" / ray_leftovers.TEMP
         own = note.read_text().strip() if note.is_file() else None
-        rest = [p for p in ray_cluster._processes() if own and ray_cluster._is_of(p, own)]
+        rest = [p for p in ray_leftovers.processes() if own and ray_leftovers.is_of(p, own)]
         workers = [pss(p) for p in pids if p != os.getpid()]
         self.seen[n] = {
             "driver_mb": pss(os.getpid()),

@@ -7,6 +7,7 @@ has taken in every result so far. Tune keeps no state that anyone would need aga
 
 from __future__ import annotations
 
+import errno
 import secrets
 import sys
 import time
@@ -16,7 +17,7 @@ from pathlib import Path
 from queue import Empty
 from typing import Any
 
-from nas.evaluation import Evaluation, Job
+from nas.evaluation import DiskFull, Evaluation, Job
 from nas.executors.ray_messages import Ask, Done, Ended, Lost, Up
 from nas.executors.workers import Say, Workers
 from search_spaces.errors import NasError
@@ -65,7 +66,7 @@ class RayExecutor:
         Raises:
             NasError: Ray cannot be started or reached, workers cannot load the evaluator, or
                 the whole cluster is lost. What was under way can be made again.
-            OSError: A disk is full.
+            DiskFull: The disk of the run's folder is full.
         """
         from nas.executors.ray_cluster import cluster
 
@@ -160,6 +161,7 @@ class RayExecutor:
     ) -> Generator[Evaluation, None, None]:
         """Hand out jobs and take in what comes back, until there is neither."""
         from nas.executors.ray_worker import Message
+        from nas.executors.shipping import keep_files, state_of
 
         source = iter(jobs)
         flying: dict[int, int] = {}  # job number -> attempts so far
@@ -183,19 +185,20 @@ class RayExecutor:
                             idle = True
                         else:
                             flying[job.number] = 1
-                            answer = Message(payload, job, self._state(job, everywhere))
+                            state = None if everywhere else state_of(job)
+                            answer = Message(payload, job, state)
                     session.answer(answer)
                 case Done(message, outcome):
                     job = message.job
-                    message.state = None
                     if job.number not in flying:
                         continue  # it was given up, or made twice
                     if outcome.disk:
-                        raise OSError(outcome.problem)
+                        raise DiskFull(outcome.problem)
                     if outcome.evaluation is None:
                         session.inbox.put(Lost(message, outcome.problem, 0.0))
                         continue
-                    self._keep(job, outcome)
+                    message.state = None
+                    keep_files(job, outcome.files)
                     del flying[job.number]
                     idle = False
                     yield outcome.evaluation
@@ -215,12 +218,13 @@ class RayExecutor:
                     yield _given_up(job, reason, seconds)
                 case Up() as late:
                     _check(late)
+                    everywhere = everywhere and late.shared
                 case Ended(error):
                     raise self._stopped(error)
 
     def _stopped(self, error: BaseException | None) -> Exception:
-        if isinstance(error, OSError):
-            return error
+        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+            return DiskFull(str(error))
         stopped = NasError(
             f"Ray has stopped: {error}",
             where=str(self._folder),
@@ -254,25 +258,6 @@ class RayExecutor:
             where=str(self._folder),
             hint=f"see that it runs, and go on with: nas search --resume {self._folder}",
         )
-
-    def _state(self, job: Job, everywhere: bool) -> Any:
-        """Put the training state that a job goes on from where a worker finds it."""
-        import ray
-
-        if everywhere or not job.paid or job.partial is None or not job.partial.is_file():
-            return None
-        return ray.put(job.partial.read_bytes())
-
-    def _keep(self, job: Job, outcome: Any) -> None:
-        """Write the files that came back with an evaluation; whole or not at all."""
-        for role, path in (("checkpoint", job.checkpoint), ("partial", job.partial)):
-            content = outcome.files.pop(role, None)
-            if content is None or path is None:
-                continue
-            path.parent.mkdir(parents=True, exist_ok=True)
-            temporary = path.with_suffix(".partial")
-            temporary.write_bytes(content)
-            temporary.replace(path)
 
 
 def _check(up: Up) -> None:

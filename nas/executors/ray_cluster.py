@@ -10,15 +10,12 @@ from __future__ import annotations
 import math
 import os
 import secrets
-import shutil
-import signal
-import sys
-import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
+from nas.executors.ray_leftovers import TEMP, clean_up, short_folder
 from nas.executors.workers import Workers, no_answer
 from search_spaces.errors import NasError
 
@@ -33,11 +30,8 @@ ENVIRONMENT = {
     "TUNE_GLOBAL_CHECKPOINT_S": "1000000",  # nothing of Tune's state is ever needed
     "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",
 }
-LONGEST = 45  # of the path of Ray's folder: a socket's is 107 bytes, and Ray's names are long
 # Of a cluster of our own: no workers before it is known what they are for.
 OWN = {"RAY_enable_worker_prestart": "0", "RAY_prestart_worker_first_driver": "0"}
-TEMP = "temp"  # file in <run>/ray that says where Ray's folder is
-PREFIX = "nas-ray-"
 FREE_SECONDS = 15.0  # to wait for resources that others use
 
 # One for all clusters of this process: Ray reads a token once and keeps it.
@@ -145,7 +139,7 @@ def _own(workers: Workers, folder: Path) -> Iterator[None]:
         file.write(_TOKEN)
     # without a mode given, Ray takes the token as soon as there is one
     settings = {**OWN, "RAY_AUTH_TOKEN_PATH": str(token.resolve())}
-    temp = _short_folder()
+    temp = short_folder()
     (folder / TEMP).write_text(str(temp), encoding="utf-8")
     take = workers.resources
     try:
@@ -230,71 +224,6 @@ def _wait_for_room(workers: Workers) -> None:
 
 def _fits(have: Mapping[str, float], take: Mapping[str, float]) -> int:
     return min(math.floor(have.get(name, 0.0) / n + 1e-9) for name, n in take.items())
-
-
-# -- what must not stay ---------------------------------------------------------------------------
-
-
-def clean_up(folder: Path) -> None:
-    """End what is left of a run's own cluster, keep its logs, delete its temporary folder."""
-    note = folder / TEMP
-    if not note.is_file():
-        return
-    temp = Path(note.read_text(encoding="utf-8").strip())
-    if temp.name.startswith(PREFIX) and temp.is_dir():
-        _end_processes(str(temp))
-        for logs in sorted(temp.glob("session_2*/logs")):
-            with suppress(OSError):  # a full disk must not keep the folder from being deleted
-                shutil.copytree(logs, folder / "logs" / logs.parent.name, dirs_exist_ok=True)
-        shutil.rmtree(temp, ignore_errors=True)
-    shutil.rmtree(folder / "tune", ignore_errors=True)
-    note.unlink()
-
-
-def _end_processes(temp: str) -> None:
-    """Kill the processes that were started with this folder; no others can have its name."""
-    deadline = time.monotonic() + 10.0
-    while found := [pid for pid in _processes() if _is_of(pid, temp)]:
-        for pid in found:
-            with suppress(OSError):
-                os.kill(pid, signal.SIGKILL)
-        if time.monotonic() > deadline:
-            return
-        time.sleep(0.05)
-
-
-def _processes() -> list[int]:
-    if not sys.platform.startswith("linux"):
-        return []
-    return [int(p.name) for p in Path("/proc").iterdir() if p.name.isdigit()]
-
-
-def _is_of(pid: int, temp: str) -> bool:
-    """Whether a process is one of Ray's and was given, or has open, something in the folder."""
-    if pid == os.getpid():
-        return False
-    process = Path(f"/proc/{pid}")
-    try:
-        words = (process / "cmdline").read_bytes().decode(errors="replace").split("\0")
-        if not words[0].startswith("ray::") and not any("/ray/" in w for w in words[:4]):
-            return False
-        open_files = [str(f.readlink()) for f in (process / "fd").iterdir()]
-    except OSError:  # it has ended meanwhile, or is another user's
-        return False
-    inside = f"{temp}/"
-    return any(inside in f"{word}/" for word in [*words, *open_files])
-
-
-def _short_folder() -> Path:
-    """Make a temporary folder whose path leaves room for Ray's sockets."""
-    for place in (tempfile.gettempdir(), "/tmp", "/var/tmp"):
-        if len(place) + 1 + len(PREFIX) + 8 <= LONGEST and os.access(place, os.W_OK):
-            return Path(tempfile.mkdtemp(prefix=PREFIX, dir=place))
-    raise NasError(
-        f"Ray needs a temporary folder with a path of at most {LONGEST - 9 - len(PREFIX)} letters",
-        where=tempfile.gettempdir(),
-        hint="set TMPDIR to a shorter one",
-    )
 
 
 @contextmanager

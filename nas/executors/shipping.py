@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from nas.evaluation import Job
 from nas.evaluators import FunctionEvaluator, load_function
 from search_spaces.errors import NasError
 
@@ -120,6 +121,30 @@ def _by_value(module: ModuleType | None) -> Iterator[None]:
     finally:
         for m in modules:
             cloudpickle.unregister_pickle_by_value(m)
+
+
+# -- files of a job, where workers do not see the run's folder -----------------------------------
+
+
+def state_of(job: Job) -> Any:
+    """Return a reference to the training state that a job goes on from; None without one."""
+    import ray
+
+    if not job.paid or job.partial is None or not job.partial.is_file():
+        return None
+    return ray.put(job.partial.read_bytes())
+
+
+def keep_files(job: Job, files: dict[str, bytes]) -> None:
+    """Write the files that came back with an evaluation, whole or not at all; let go of them."""
+    for role, path in (("checkpoint", job.checkpoint), ("partial", job.partial)):
+        content = files.pop(role, None)
+        if content is None or path is None:
+            continue
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary = path.with_suffix(".partial")
+        temporary.write_bytes(content)
+        temporary.replace(path)
 
 
 # -- memory maps ----------------------------------------------------------------------------------

@@ -51,9 +51,7 @@ def cluster(workers: Workers, folder: Path) -> Iterator[None]:
     Raises:
         NasError: Ray cannot be started or reached, or there is no room for the workers.
     """
-    # what the part of Ray in this process warns of goes to stderr, and becomes an error below
-    quiet = {"RAY_BACKEND_LOG_LEVEL": "error"} if workers.address is not None else {}
-    with _environment({**ENVIRONMENT, **quiet}):
+    with _environment(ENVIRONMENT):
         import ray
 
         folder.mkdir(parents=True, exist_ok=True)

@@ -111,10 +111,7 @@ class RayExecutor:
             ) from None
 
     def _gather(self, session: Any) -> bool:
-        """Wait for the workers, so that the first job does not go to the only one that is up.
-
-        Without it, Tune would give the first worker all the work as long as an evaluation takes
-        less time than a worker needs to start.
+        """Wait for the workers, and see that each can load the evaluator before a job is begun.
 
         Returns:
             Whether every worker sees the run's folder.

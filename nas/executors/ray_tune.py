@@ -11,6 +11,7 @@ from typing import Any
 
 import ray
 from ray import tune
+from ray.tune.schedulers import FIFOScheduler
 from ray.tune.search import Searcher
 
 from nas.executors.ray_messages import Ask, Done, Ended, Lost, Up
@@ -68,6 +69,7 @@ class Session:
                 tune.with_resources(Worker, take),
                 tune_config=tune.TuneConfig(
                     search_alg=self._desk,
+                    scheduler=_InTurn(),
                     num_samples=10**9,
                     max_concurrent_trials=self._workers.number,
                     reuse_actors=True,
@@ -198,6 +200,18 @@ class _Watch(_Unpicklable, tune.Callback):  # type: ignore[misc] # ray is not ty
         else:
             reason = _reason(trial)
         self._inbox.put(Lost(trial.config["message"], reason, seconds))
+
+
+class _InTurn(_Unpicklable, FIFOScheduler):  # type: ignore[misc] # ray is not typed
+    """Trials begin in the order they come, a new one on a worker that is free.
+
+    By default Tune gives a free worker to the oldest trial, though another worker is being
+    started for that one, and ends the other. Where evaluations are shorter than a start, a
+    worker that died would never be replaced.
+    """
+
+    def choose_trial_to_run(self, tune_controller: Any) -> None:
+        """Choose none; what is waiting begins in turn."""
 
 
 class _Gate(_Unpicklable, tune.Stopper):  # type: ignore[misc] # ray is not typed

@@ -142,14 +142,14 @@ def two_nodes(log: Path) -> Iterator[TwoNodes]:
 def test_dead_workers_nodes_and_drivers_cost_what_was_in_flight(
     tmp_path: Path, log: Path, two_nodes: TwoNodes
 ) -> None:
-    folder, budget = tmp_path / "run", 40
+    folder, budget = tmp_path / "run", 60
     more = ["--ray-address", two_nodes.address, "--workers", "2"]
     environment = two_nodes.environment
     process = start(tmp_path, folder, "--budget", str(budget), *more, env=environment)
     wait_for(lambda: ends(log) >= 6, process)
     os.kill(pid_under_way(log), signal.SIGKILL)  # a worker
-    before = ends(log)
-    wait_for(lambda: ends(log) >= before + 6, process)
+    # another takes its place, though an evaluation is shorter than a worker's start
+    wait_for(lambda: len({words[2] for words in lines(log) if words[0] == "end"}) == 3, process)
     two_nodes.tell("kill")
     before = ends(log)
     wait_for(lambda: ends(log) >= before + 4, process)  # the other node goes on alone
@@ -184,7 +184,7 @@ def test_dead_workers_nodes_and_drivers_cost_what_was_in_flight(
     assert repeated(log) <= 6
     wait_for(lambda: alive(log) == [])
     lost = [e for e in events(folder) if e["event"] == "lost"]
-    assert 2 <= len(lost) <= 3
+    assert len(lost) == 2  # the worker's, and the node's
 
 
 # -- workers that die or hang ---------------------------------------------------------------------

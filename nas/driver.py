@@ -3,40 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from contextlib import suppress
-from dataclasses import replace
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
-from nas.evaluation import Evaluation, plain
+from nas.evaluation import plain
 from nas.evaluators import FunctionEvaluator, load_function
-from nas.executors.inline import InlineExecutor
-from nas.halving import agreement
-from nas.jobs import jobs_of
-from nas.proxy import KINDS, Proxy, make_proxy, proxy_agreement, supernets
+from nas.executors.workers import Workers
+from nas.loop import Observer, Say, run
+from nas.proxy import KINDS
 from nas.run_config import RunConfig, describe_environment
 from nas.runs import default_folder, refuse_existing
-from nas.searchers import DEFAULT_SEARCHER, Searcher, guides, make_searcher
+from nas.searchers import DEFAULT_SEARCHER, guides, make_searcher
 from nas.study import Study
 from search_spaces.errors import NasError, nearest
 from search_spaces.schema import load_space
 from search_spaces.space import Space
-
-TRUST_EVERY = 20
-
-Say = Callable[[str], None]
-
-
-class Observer(Protocol):
-    """Watches a search; the command line's progress is one."""
-
-    def started(self, study: Study) -> None:
-        """The run's folder is there and the first evaluation is about to begin."""
-        ...
-
-    def evaluated(self, study: Study, evaluation: Evaluation) -> None:
-        """An evaluation is in the record."""
-        ...
 
 
 def search(
@@ -60,6 +41,11 @@ def search(
     warm_start: bool | None = None,
     halving: bool | None = None,
     remeasure: bool | None = None,
+    workers: int | None = None,
+    ray_address: str | None = None,
+    gpus_per_worker: float | None = None,
+    cpus_per_worker: float | None = None,
+    timeout: float | None = None,
     observer: Observer | None = None,
     say: Say | None = None,
     command: str | None = None,
@@ -98,6 +84,14 @@ def search(
         remeasure: Measure contenders for the front again, with another seed, where that is
             worth more than something new; needs guidance. By default on where networks are
             trained and off for an evaluator of your own, which may not scatter at all.
+        workers: Evaluations at the same time (default 1). With one, and none of the four
+            below, they run in this process; else Ray Tune runs them. May change on resume.
+        ray_address: ``host:port`` of a running Ray cluster, or ``auto``; by default Ray is
+            started on this machine for the length of the run.
+        gpus_per_worker: Such as 0.25 for four workers to a GPU (default 0).
+        cpus_per_worker: Also their threads (default 1).
+        timeout: Seconds after which an evaluation is ended and tried again, three times in
+            all (default: never).
         observer: Told about progress.
         say: Takes one line about slow preparations.
         command: For the record; by default the process's own command line.
@@ -110,6 +104,8 @@ def search(
         KeyboardInterrupt: Interrupted; what was finished is in the record.
     """
     say = say or (lambda _: None)
+    places = Workers(workers, ray_address, gpus_per_worker, cpus_per_worker, timeout)
+    places.check()
     corpus = {
         "data": str(data) if data is not None else None,
         "encoder": encoder,
@@ -160,11 +156,11 @@ def search(
             proxy=_proxy_kind(proxy, guided, chosen),
             warm_start=_can_warm(warm_start, chosen),
             remeasure=_remeasures(remeasure, guided, chosen),
-            created=describe_environment(command),
+            created={**describe_environment(command), "workers": places.describe()},
         )
         study = Study.create(folder, config)
     try:
-        _run(study, chosen, observer, say)
+        run(study, chosen, places, observer, say)
     finally:
         study.close()
     return study
@@ -270,70 +266,3 @@ def _remeasures(asked: bool | None, guided: bool, evaluator: Any) -> bool:
             hint="--searcher auto, or --guidance",
         )
     return guided and hasattr(evaluator, "family") if asked is None else asked
-
-
-def _run(study: Study, evaluator: Any, observer: Observer | None, say: Say) -> None:
-    config = study.config
-    refuse = getattr(evaluator, "refuse", None)
-    study.log("started", finished=len(study.evaluations), budget=config.budget)
-    if observer is not None:
-        observer.started(study)
-    if hasattr(evaluator, "baselines") and not study.baselines():
-        study.keep_baselines(evaluator.baselines(config.seed))
-    proxy = None
-    try:
-        with study.logging("search_spaces"):  # which attention back end runs, and why
-            if config.warm_start:
-                evaluator.warm = supernets(evaluator, study.folder, config.seed, say)
-            if config.proxy != "none":
-                proxy = make_proxy(config.proxy, evaluator, study.folder, config.seed, say)
-            searcher = make_searcher(
-                config.searcher, study.space, config.planned, config.guidance, proxy
-            )
-            jobs = jobs_of(study, searcher, refuse)
-            for made in InlineExecutor(evaluator, study.space).map(jobs):
-                evaluation = _with_scores(made, study, searcher, proxy)
-                study.finish(evaluation)
-                if not evaluation.ok:
-                    study.log("failed", hash=evaluation.architecture.hash, error=evaluation.error)
-                study.prune_checkpoints()
-                if len(study.evaluations) % TRUST_EVERY == 0:
-                    _log_trust(study, searcher, proxy)
-                if observer is not None:
-                    observer.evaluated(study, evaluation)
-    except BaseException as stop:
-        with suppress(OSError):
-            study.log("stopped", reason=type(stop).__name__, spent=study.spent)
-        raise
-    _log_trust(study, searcher, proxy)
-    study.log("finished", spent=study.spent)
-
-
-def _with_scores(
-    evaluation: Evaluation, study: Study, searcher: Searcher, proxy: Proxy | None
-) -> Evaluation:
-    """Keep what the proxy says of an architecture beside what came out.
-
-    The searcher says of which ones; chosen by the proxy's help or not, or the pairs would not
-    show what it is worth.
-    """
-    wanted = getattr(searcher, "wants_score", None)
-    if proxy is None or wanted is None or not evaluation.ok or not wanted(study.archive()):
-        return evaluation
-    [scores] = proxy([evaluation.architecture])
-    return replace(evaluation, metrics={**evaluation.metrics, "proxy": dict(scores)})
-
-
-def _log_trust(study: Study, searcher: Searcher, proxy: Proxy | None) -> None:
-    """Record how far the guides agree with the evaluations so far."""
-    archive = study.archive()
-    told: dict[str, Any] = {}
-    if hasattr(searcher, "trust"):
-        told["surrogate"] = searcher.trust(archive)
-    if proxy is not None:
-        told["proxy"] = proxy_agreement(archive)
-        told["proxy_seconds"] = proxy.seconds
-    if study.config.halving:
-        told["first_looks"] = agreement(archive)
-    if told:
-        study.log("trust", evaluations=len(study.evaluations), **told)

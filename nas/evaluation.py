@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import math
 import time
 import traceback
@@ -99,12 +100,19 @@ class EvaluationFailed(Exception):
     """An evaluator returned something that cannot be used."""
 
 
+class DiskFull(Exception):
+    """There is no space left for an evaluation's files. No fault of the architecture."""
+
+
 def make_evaluation(
     job: Job, evaluator: Callable[..., Mapping[str, Any]], space: Space
 ) -> Evaluation:
     """Run an evaluator on a job; whatever it raises becomes a failed evaluation.
 
     Only an interrupt and the like (no ``Exception``) passes through.
+
+    Raises:
+        DiskFull: The evaluator found no space to write to.
     """
     started = time.perf_counter()
     try:
@@ -120,6 +128,8 @@ def make_evaluation(
                 violations[constraint.quantity] = amount
         error = None
     except Exception as failure:
+        if _no_space(failure):
+            raise DiskFull(str(failure)) from failure
         metrics, objectives, violations = {}, {}, {}
         known = isinstance(failure, EvaluationFailed)
         error = str(failure) if known else traceback.format_exc()
@@ -135,6 +145,13 @@ def make_evaluation(
         violations=violations,
         seconds=time.perf_counter() - started,
     )
+
+
+def _no_space(failure: Exception) -> bool:
+    if isinstance(failure, OSError):
+        return failure.errno in (errno.ENOSPC, errno.EDQUOT)
+    # safetensors writes in Rust and keeps no number but the one in its text
+    return f"(os error {errno.ENOSPC})" in str(failure)
 
 
 def _number(metrics: Mapping[str, Any], name: str, role: str) -> float:

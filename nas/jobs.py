@@ -20,8 +20,12 @@ ENUMERATE_UP_TO = 1_000_000
 
 def jobs_of(
     study: Study, searcher: Searcher, refuse: Callable[[Architecture], str | None] | None
-) -> Iterator[Job]:
-    """Yield evaluations to make: first those a kill left open, then new ones."""
+) -> Iterator[Job | None]:
+    """Yield evaluations to make: first those a kill left open, then new ones.
+
+    Any number of them may be under way; together with what is spent they never exceed the
+    budget. None says that nothing can begin before one of those has ended.
+    """
     from eval.seeds import derived_seed
 
     schedule = make_schedule(study.config)
@@ -48,6 +52,9 @@ def jobs_of(
         if first is None and architecture is None:
             left = study.config.budget - study.committed
             waiting = [e for e in schedule.waiting(archive) if 1.0 - e.fidelity <= left + 1e-9]
+            if not waiting and study.pending:
+                yield None  # what is under way may be promoted
+                continue
             if not waiting:
                 study.log("exhausted", spent=study.spent)
                 return

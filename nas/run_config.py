@@ -21,7 +21,7 @@ from search_spaces.yaml_source import Source, read_yaml
 
 FORMAT = 1
 FILE = "run.yaml"
-REPORTED = ("torch", "spikingjelly", "optuna", "deap", "transformers", "numpy", "moocore")
+REPORTED = ("torch", "spikingjelly", "optuna", "deap", "transformers", "numpy", "moocore", "ray")
 
 
 @dataclass(frozen=True)

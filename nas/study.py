@@ -272,8 +272,10 @@ class Study:
     def prune_checkpoints(self) -> None:
         """Delete the weights of everything that is not on the front."""
         keep = {e.architecture.hash for e in self.front()}
+        written = {job.architecture.hash for job in self.pending}  # by a worker, at this moment
         for path in (self.folder / "checkpoints").glob("*"):
-            if path.stem not in keep or path.suffix != ".safetensors":
+            stays = path.stem in keep and path.suffix == ".safetensors"
+            if not stays and path.stem not in written:
                 path.unlink(missing_ok=True)
         for path in self._stale_states():
             path.unlink(missing_ok=True)

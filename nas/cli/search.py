@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,8 @@ Examples:
   nas search --space pts_snn.yaml --budget 200
   nas search --space pts_snn.yaml --data corpus/ --searcher nsga2 --seed 1
   nas search --space my.yaml --evaluator measure.py:evaluate --budget 50
+  nas search --space pts_snn.yaml --workers 16 --timeout 600
+  nas search --space pts_snn.yaml --ray-address head:6379 --workers 64 --gpus-per-worker 0.25
   nas search --resume runs/pts_snn-2026-11-21-1""",
 )
 @click.option("--space", help="YAML file, or the name of a packaged space.")
@@ -69,12 +72,27 @@ Examples:
     help="Measure contenders again where that is worth more than something new."
     "  [default: yes where networks are trained with guidance]",
 )
+@click.option("--workers", type=int, help="Evaluations at the same time.  [default: 1]")
+@click.option(
+    "--ray-address",
+    metavar="HOST:PORT",
+    help="A running Ray cluster, or auto.  [default: Ray on this machine, if needed]",
+)
+@click.option("--gpus-per-worker", type=float, help="Such as 0.25: four share one.  [default: 0]")
+@click.option("--cpus-per-worker", type=float, help="And threads of each.  [default: 1]")
+@click.option(
+    "--timeout",
+    type=float,
+    metavar="SECONDS",
+    help="End an evaluation that takes longer; it is tried three times.",
+)
 @with_output
 def search(out_folder: str | None, out: Out, **options: Any) -> None:
     """Search a space and record a Pareto front.
 
     Budget counts full trainings of unique architectures, failed ones included. Ctrl-C and
-    kill -9 lose at most the evaluation in flight; the command to go on is printed.
+    kill -9 lose at most the evaluations in flight; the command to go on is printed. More than
+    one worker, a cluster or a timeout need Ray, which starts by itself.
     """
     from nas.cli.progress import Progress
     from nas.driver import search as run
@@ -85,7 +103,8 @@ def search(out_folder: str | None, out: Out, **options: Any) -> None:
     except KeyboardInterrupt:
         progress.close()
         if progress.folder is not None:
-            out.say(f"interrupted; go on with: nas search --resume {progress.folder}")
+            again = _flags(options)
+            out.say(f"interrupted; go on with: nas search --resume {progress.folder}{again}")
         raise
     finally:
         progress.close()
@@ -101,6 +120,13 @@ def search(out_folder: str | None, out: Out, **options: Any) -> None:
     if not study.front():
         out.say(_nothing(study))
         raise click.exceptions.Exit(1)
+
+
+def _flags(options: Mapping[str, Any]) -> str:
+    """Return the options that a run does not keep, as they were given."""
+    names = ("workers", "ray_address", "gpus_per_worker", "cpus_per_worker", "timeout")
+    given = [(n, options[n]) for n in names if options.get(n) is not None]
+    return "".join(f" --{n.replace('_', '-')} {v}" for n, v in given)
 
 
 class _Resumable:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 from typing import Protocol
 
 from nas.evaluation import Evaluation, Job
@@ -15,6 +15,11 @@ class Executor(Protocol):
     so far; a job that fails comes back as a failed evaluation, never as an exception.
     """
 
-    def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
-        """Yield evaluations in order of completion."""
+    def map(self, jobs: Iterable[Job | None]) -> Generator[Evaluation, None, None]:
+        """Yield evaluations in order of completion; close it to end what still runs.
+
+        Args:
+            jobs: What to evaluate. None stands for: nothing until one of those under way has
+                ended, then ask again.
+        """
         ...

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable
 
 from nas.evaluation import Evaluation, Evaluator, Job, make_evaluation
 from search_spaces.space import Space
@@ -15,7 +15,9 @@ class InlineExecutor:
         self._evaluator = evaluator
         self._space = space
 
-    def map(self, jobs: Iterable[Job]) -> Iterator[Evaluation]:
+    def map(self, jobs: Iterable[Job | None]) -> Generator[Evaluation, None, None]:
         """Yield evaluations in the order of the jobs."""
         for job in jobs:
+            if job is None:
+                raise RuntimeError("the jobs wait for an evaluation, and none runs")
             yield make_evaluation(job, self._evaluator, self._space)

@@ -9,6 +9,7 @@ import tempfile
 import time
 import traceback
 from dataclasses import dataclass, replace
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -105,7 +106,10 @@ class Bench:
         sys.path += [p for p in payload.path if p not in sys.path and Path(p).exists()]
         self.evaluator = unpack(ray.get(payload.evaluator))
         self.shared = _reads(payload.folder / "ray" / FOLDER_TOKEN) == payload.token
-        if "torch" in sys.modules:  # loading the evaluator brought it along
+        trains = hasattr(self.evaluator, "family")
+        if trains:  # now, and not in the time of the first evaluation
+            import_module("eval.evaluate")
+        if trains or "torch" in sys.modules:
             import torch
 
             from eval.process import keep_freed_memory

@@ -19,7 +19,7 @@ from search_spaces.space import Constraint
 
 Rows = npt.NDArray[np.bool_]
 
-LIMIT = 256
+LIMIT = 192
 DECADES = 10.0  # a positive quantity that spans this factor is modelled by its logarithm
 GAIN = 0.95  # an extra input must lower the leave-one-out error to this share
 PAIRS = 15

@@ -28,6 +28,7 @@ UNSCREENED = 0.2
 ASKED = 3
 DRAWS = 4
 KEPT = 4
+OTHERS = 128  # evaluations that the other searcher is shown
 
 
 class Screened:
@@ -123,8 +124,8 @@ class Screened:
         if not self._ready(archive):
             return self._own(archive, rng)
         if free and linear and self.other is not None:
-            # of as many evaluations as the models are learned from: a thousand take it long
-            few = Archive(self.space, chosen(archive), archive.pending)
+            # a study of a thousand evaluations would take longer to build than all the rest
+            few = Archive(self.space, chosen(archive, OTHERS), archive.pending)
             return self.other.propose(few, 1, rng)[0]
         if free:
             return self._own(archive, rng)

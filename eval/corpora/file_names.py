@@ -64,6 +64,7 @@ def coded(
         return False
 
     def read(folder: Path) -> Reading:
+        root = folder.resolve()
         utterances: list[Utterance] = []
         seen: set[str] = set()
         strange: list[str] = []
@@ -79,9 +80,7 @@ def coded(
                 seen.add(found["tail"])
                 label, speaker = found["label"], found["speaker"]
                 label = labels[label] if labels else label
-                utterances.append(
-                    Utterance((folder / path).resolve(), label, other.get(speaker, speaker))
-                )
+                utterances.append(Utterance(root / path, label, other.get(speaker, speaker)))
         told = list(notes)
         if strange:
             told.append(f"left out, not named like the rest of {title}: {some(strange)}")

@@ -60,7 +60,7 @@ def _read(folder: Path) -> Reading:
     labels: dict[str, str] = {}
     silent: list[str] = []
     unknown: Counter[str] = Counter()
-    for session, name, label in (line for s in _sessions(folder) for line in _lines(s)):
+    for session, name, label in (line for s in _sessions(folder.resolve()) for line in _lines(s)):
         if labels.setdefault(name, label) != label:
             raise NasError(
                 f"{name} is {labels[name]} in one label file and {label} in another",
@@ -73,7 +73,7 @@ def _read(folder: Path) -> Reading:
         elif not wav.is_file():
             silent.append(name)
         else:
-            utterances.append(Utterance(wav.resolve(), label, speaker, session=number))
+            utterances.append(Utterance(wav, label, speaker, session=number))
     unique = {u.path: u for u in utterances}
     if labels and not unique:
         raise NasError(

@@ -47,15 +47,15 @@ def open_named(name: str, folder: Path, class_map: ClassMap | None = None) -> Co
             f"no folder {str(folder)!r}", hint=f"give {name}:FOLDER, where the corpus lies"
         )
     if name == SEE:
-        return with_classes(see.open_see(folder), class_map)
-    others = found_in(folder)
-    if others and name not in others:
+        return _open(name, folder, class_map)
+    found = LAYOUTS[name].find(folder, audio_files(folder))
+    if not found and (others := found_in(folder)):
         raise NasError(
             f"this is not laid out as {LAYOUTS[name].title}",
             where=str(folder),
             hint=f"it looks like {' or '.join(others)}; looked for {LAYOUTS[name].form}",
         )
-    return open_layout(LAYOUTS[name], folder, class_map)
+    return _open(name, folder, class_map)
 
 
 def open_detected(folder: Path, class_map: ClassMap | None = None) -> Corpus:
@@ -80,7 +80,7 @@ def open_detected(folder: Path, class_map: ClassMap | None = None) -> Corpus:
             where=str(folder),
             hint=f"say which, as {found[0]}:{folder}, or give the folder of one of them",
         )
-    return open_named(found[0], folder, class_map)
+    return _open(found[0], folder, class_map)
 
 
 def found_in(folder: Path) -> list[str]:
@@ -88,3 +88,9 @@ def found_in(folder: Path) -> list[str]:
     files = list(audio_files(folder))
     found = [name for name, layout in LAYOUTS.items() if layout.find(folder, files)]
     return [*found, SEE] if see.find_see(folder) is not None else found
+
+
+def _open(name: str, folder: Path, class_map: ClassMap | None) -> Corpus:
+    if name == SEE:
+        return with_classes(see.open_see(folder), class_map)
+    return open_layout(LAYOUTS[name], folder, class_map)

@@ -71,7 +71,8 @@ def _read(folder: Path) -> Reading:
     Raises:
         NasError: No label file, or a column, label or part that is not known.
     """
-    audio = _recordings(folder)
+    audio = _recordings(folder.resolve())
+    present = {p.name for p in audio.iterdir()} if audio.is_dir() else set()
     utterances: list[Utterance] = []
     parts: Counter[str] = Counter()
     silent: list[str] = []
@@ -80,28 +81,29 @@ def _read(folder: Path) -> Reading:
         for column in COLUMNS:
             if not row.get(column):
                 raise NasError(
-                    f"no {column} here", where=where, hint=f"needs {', '.join(COLUMNS)}"
+                    f"no {column} here", where=where, hint=f"every row needs {', '.join(COLUMNS)}"
                 )
-        label, part = str(row["EmoClass"]), str(row["Split_Set"]).lower()
+        label, named = str(row["EmoClass"]), str(row["Split_Set"])
+        part = named.lower()
         if label not in CLASSES:
             raise NasError(
                 f"unknown EmoClass {label!r}", where=where, hint=nearest(label, CLASSES)
             )
         if part not in SPLITS:
-            raise NasError(f"unknown Split_Set {part!r}", where=where, hint=nearest(part, SPLITS))
+            hint = nearest(named, (s.capitalize() for s in SPLITS))
+            raise NasError(f"unknown Split_Set {named!r}", where=where, hint=hint)
         parts[part] += 1
         split = SPLITS[part]
         if split is None:
             continue
         name, speaker = str(row["FileName"]), str(row["SpkrID"])
-        if not (audio / name).is_file():
+        if name not in present:
             silent.append(name)
             continue
         if speaker.lower() == UNKNOWN:
-            nameless += 1
+            nameless += CLASSES[label] is not None
             speaker = f"{UNKNOWN} ({split})"
-        path = (audio / name).resolve()
-        utterances.append(Utterance(path, label, speaker, split=split))
+        utterances.append(Utterance(audio / name, label, speaker, split=split))
     if not utterances:
         raise NasError(
             f"none of the {sum(parts.values())} labelled files has a recording",
@@ -126,8 +128,8 @@ def _notes(parts: Mapping[str, int], silent: list[str], nameless: int) -> Iterat
         yield f"left out, labelled but without a recording: {some(silent)}"
     if nameless:
         yield (
-            f"{nameless} utterances have no speaker's name: that none of these voices crosses the"
-            " official split is its makers' word"
+            f"{nameless} utterances of the classes have no speaker's name: that none of these"
+            " voices crosses the official split is its makers' word"
         )
 
 

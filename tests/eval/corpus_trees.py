@@ -170,7 +170,8 @@ def full_iemocap(folder: Path) -> Path:
     each = {"1F": 528, "1M": 557, "2F": 481, "2M": 542, "3F": 522}
     each |= {"3M": 629, "4F": 528, "4M": 503, "5F": 590, "5M": 651}
     counts = {"neu": 1708, "hap": 595, "exc": 1041, "ang": 1103, "sad": 1084}
-    labels = iter([label for label, n in counts.items() for _ in range(n)])
+    every = [label for label, n in counts.items() for _ in range(n)]
+    labels = iter(every[1009 * i % len(every)] for i in range(len(every)))  # 1009 is prime
     for speaker, n in each.items():
         own = [(f"{speaker[1]}{i:03}", next(labels)) for i in range(n)]
         half = n // 2

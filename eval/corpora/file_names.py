@@ -253,8 +253,9 @@ TESS = coded(
 )
 
 # The folder is the label: the text files beside the recordings name some emotions in Chinese.
-# Folders train, evaluation and test below an emotion are inferred; they are not a split of
-# speakers and are ignored. Ten speakers are Chinese and ten English.
+# Inferred: folders train, evaluation and test below an emotion, which split no speakers and are
+# ignored; that the speakers 0001 to 0010 are Chinese and the others English, so that every fold
+# of four has two of each.
 ESD = coded(
     "esd",
     "ESD",

@@ -73,7 +73,7 @@ def _read(folder: Path) -> Reading:
         elif not wav.is_file():
             silent.append(name)
         else:
-            utterances.append(Utterance(wav, label, speaker, session=number))
+            utterances.append(Utterance(wav, label, speaker, session=f"Session{number}"))
     unique = {u.path: u for u in utterances}
     if labels and not unique:
         raise NasError(
@@ -120,7 +120,7 @@ def _lines(session: Path) -> Iterator[_Line]:
 
 
 def _place(session: Path, name: str) -> tuple[Path, str, str]:
-    """Return the recording of an utterance, its speaker and its session."""
+    """Return the recording of an utterance, its speaker and the number of its session."""
     dialogue, turn = name.rsplit("_", 1)
     number = name[len("Ses0")]
     wav = session / "sentences" / "wav" / dialogue / f"{name}.wav"

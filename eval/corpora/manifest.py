@@ -220,7 +220,8 @@ def check_whole(
         raise NasError(
             f"label {rare[0]!r} has {counts[rare[0]]} utterance",
             where=str(path),
-            hint=f"a label needs at least {LEAST_UTTERANCES}; merge it with another or drop it",
+            hint=f"a label needs at least {LEAST_UTTERANCES};"
+            " merge it with another or drop it, as with --classes",
         )
     absent = [s for s in SPLITS if s not in {u.split for u in utterances}]
     if utterances[0].split is not None and absent:

@@ -144,6 +144,7 @@ def test_a_quarter_of_esd_is_said_and_split(tmp_path: Path) -> None:
     assert "speaker" not in corpus.notes[0]
     outer = outer_folds(Groups.of(corpus))
     assert [len(f.held) for f in outer] == [40] * 5
+    assert outer[0].name == "0001+0006+0011+0016"  # as many of either language
     assert inner_folds(Groups.of(corpus), outer[0].fit)
 
 

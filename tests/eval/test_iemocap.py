@@ -35,10 +35,10 @@ def test_the_whole_corpus(tmp_path: Path) -> None:
     counts = Counter(u.label for u in corpus.utterances)
     assert counts == {"neutral": 1708, "happy": 1636, "angry": 1103, "sad": 1084}
     sessions = Counter(u.session for u in corpus.utterances)
-    assert [sessions[str(k)] for k in range(1, 6)] == [1085, 1023, 1151, 1031, 1241]
+    assert [sessions[f"Session{k}"] for k in range(1, 6)] == [1085, 1023, 1151, 1031, 1241]
     table = Groups.of(corpus)
     outer = outer_folds(table)
-    assert [f.name for f in outer] == ["1", "2", "3", "4", "5"]
+    assert [f.name for f in outer] == [f"Session{k}" for k in range(1, 6)]
     for fold in outer:
         fit = {table.speakers[i] for i in fold.fit}
         assert fit & {table.speakers[i] for i in fold.held} == set()
@@ -73,7 +73,7 @@ def test_dialogues_of_irregular_names(name: str, iemocap: Path) -> None:
     assert found[f"{name}_F000"].speaker == f"{name[4]}F"
     assert found[f"{name}_M012"].speaker == f"{name[4]}M"
     assert found[f"{name}_M012"].label == "sad"
-    assert found[f"{name}_M012"].session == name[4]
+    assert found[f"{name}_M012"].session == f"Session{name[4]}"
     assert found[f"{name}_M012"].path.parent.name == name
 
 

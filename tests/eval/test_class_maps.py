@@ -17,6 +17,7 @@ from nas.confirm import confirm
 from nas.driver import search
 from nas.export import export, read_folder
 from nas.retrain import retrain
+from nas.robustness import measure_robustness
 from search_spaces.errors import NasError
 
 from .corpus_trees import savee_names, touch
@@ -158,3 +159,14 @@ def test_a_run_records_its_content(four: Path, classes: Path, tmp_path: Path) ->
     config = read_folder(tmp_path / "mapped").config
     assert config["classes"] == ["anger", "joy"]
     assert config["features"]["class_map"] == {"rage": "joy", "rest": None}
+
+    with pytest.raises(NasError, match="corpus 'moved' has the classes anger, joy, rage, rest"):
+        robustness(folder, str(other))
+    classes.write_text("rage: anger\nrest: null\n")
+    assert robustness(folder, str(other), classes)["utterances"] == 24
+
+
+def robustness(folder: Path, data: str, class_map: Path | None = None) -> dict[str, Any]:
+    return measure_robustness(
+        folder, data, None, 1, 0, class_map=class_map, say=lambda _: None, step=lambda *_: None
+    )

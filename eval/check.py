@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from eval.corpora import Corpus, open_corpus
+from eval.corpora import ClassMap, Corpus, open_corpus
 from search_spaces.errors import NasError
 
 _UNITS = {"audio": "s", "features": "frames", "events": "s", "event images": "s"}
@@ -27,8 +27,15 @@ class _Read:
     short: int = 0
 
 
-def check_corpus(data: str | Path, say: Callable[[str], None]) -> dict[str, Any]:
+def check_corpus(
+    data: str | Path, say: Callable[[str], None], class_map: ClassMap | None = None
+) -> dict[str, Any]:
     """Read every file and sum a corpus up.
+
+    Args:
+        data: What `eval.corpora.open_corpus` takes.
+        say: Told what is fetched.
+        class_map: What `eval.corpora.open_corpus` takes.
 
     Returns:
         Plain data: ``name``, ``kind``, ``utterances``, ``classes``, ``speakers``, ``counts``
@@ -42,7 +49,7 @@ def check_corpus(data: str | Path, say: Callable[[str], None]) -> dict[str, Any]
     from eval.event_frames import DEFAULT_SAMPLING, Sampling, short_note
     from eval.folds import Groups, inner_folds, outer_folds
 
-    corpus = open_corpus(data, say)
+    corpus = open_corpus(data, say, class_map)
     table = Groups.of(corpus)
     outer = outer_folds(table)  # before hours of reading
     for fold in outer:

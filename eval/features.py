@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from eval.audio import Floats, read_audio, read_features
 from eval.cache import atomic_dir, cache_dir, file_sha256
-from eval.corpora import BUNDLED, DEFAULT_CORPUS, Corpus, Kind, Utterance, open_corpus
+from eval.corpora import BUNDLED, DEFAULT_CORPUS, ClassMap, Corpus, Kind, Utterance, open_corpus
 from eval.corpora.corpus import EVENT_KINDS
 from eval.encoder import EncoderSource, find_encoder, load_encoder
 from eval.event_frames import DEFAULT_SAMPLING, Sampling, make_clips
@@ -102,6 +102,7 @@ def load_dataset(
     layer: int | None = None,
     frame_rate: float | None = None,
     sampling: str | None = None,
+    class_map: ClassMap | None = None,
     say: Say = silent,
     progress: Progress | None = None,
 ) -> Dataset:
@@ -120,7 +121,8 @@ def load_dataset(
             50 if not given. Events: how many frames to count them into, 30 if neither this nor
             the corpus says.
         sampling: Which event frames make a clip, ``E4-S3`` if not given; only for events.
-        say: Told what is fetched and computed.
+        class_map: What `eval.corpora.open_corpus` takes.
+        say: Told what is fetched and computed, and what the corpus's notes say.
         progress: Told utterances done and in all while features are extracted.
 
     Raises:
@@ -132,7 +134,9 @@ def load_dataset(
     if info := BUNDLED.get(str(data if data is not None else DEFAULT_CORPUS)):
         _refuse_options(info.name, info.kind, None, options)  # before anything is fetched
     taken = Sampling.parse(sampling or DEFAULT_SAMPLING)
-    corpus = open_corpus(data, say)
+    corpus = open_corpus(data, say, class_map)
+    for note in corpus.notes:
+        say(f"note: {note}")
     _refuse_options(corpus.name, corpus.kind, str(corpus.root), options)
     if corpus.is_events:
         clips = make_clips(corpus, taken, frame_rate, say, progress)

@@ -148,8 +148,10 @@ def _leave_out(indices: Indices, groups: Sequence[str], *, least: int, name: str
     names = sorted(set(groups))
     if len(names) < least:
         raise NasError(
-            f"corpus {name!r} has {len(names)} speaker(s) or session(s) to split",
-            hint="speaker-independent evaluation needs at least 3: train, validation, test",
+            f"corpus {name!r} has {len(names)} speaker(s) or session(s) to split:"
+            f" {', '.join(names)}",
+            hint="speaker-independent evaluation needs at least 3: train, validation, test."
+            " A split by utterances would test on voices known from training",
         )
     if len(names) <= LEAVE_ONE_OUT_UP_TO:
         held_out = [[n] for n in names]

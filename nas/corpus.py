@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.errors import NasError
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 Say = Callable[[str], None]
 
 # What a request for a dataset may hold beside `data`; None each for the default.
-OPTIONS = ("encoder", "layer", "frame_rate", "sampling")
+OPTIONS = ("encoder", "layer", "frame_rate", "sampling", "class_map")
 
 
 def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> CorpusEvaluator:
@@ -26,20 +27,23 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
 
     Args:
         space: Names the family that is trained.
-        request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``sampling``, ``test_fold``,
-            ``validation_folds``; None each for the default.
+        request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``sampling``, ``class_map``
+            (a mapping or the path of one), ``test_fold``, ``validation_folds``; None each for
+            the default.
         say: Takes lines about slow steps.
 
     Raises:
         NasError: The family cannot build the space, or the data are not usable.
     """
-    from eval.corpora import resolved
+    from eval.corpora import read_class_map, resolved
     from nas.evaluators import CorpusEvaluator
 
     family = get_family(space.family)
     family.check_space(space)  # before anything is fetched
-    data = resolved(corpus_for(family, request.get("data")))  # a run may be resumed elsewhere
-    asked = {"data": data, **{k: request.get(k) for k in OPTIONS}}
+    asked = {k: request.get(k) for k in ("data", *OPTIONS)}
+    # a run may be resumed elsewhere, and when the file of the class map has changed
+    asked["class_map"] = read_class_map(asked["class_map"])
+    asked["data"] = resolved(corpus_for(family, asked["data"], asked["class_map"]))
     dataset = load(asked, say)
     return CorpusEvaluator(
         dataset,
@@ -50,7 +54,9 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     )
 
 
-def corpus_for(family: Family, data: str | None) -> str | None:
+def corpus_for(
+    family: Family, data: str | None, class_map: Mapping[str, str | None] | None = None
+) -> str | None:
     """Return the corpus to open for a family: ``data``, or a default that it can read.
 
     Raises:
@@ -63,7 +69,7 @@ def corpus_for(family: Family, data: str | None) -> str | None:
 
     if data is None:
         return DEFAULT_EVENT_CORPUS
-    kind = corpus_kind(data)
+    kind = corpus_kind(data, class_map)
     if kind not in EVENT_KINDS:
         raise NasError(
             f"family {family.name!r} reads event frames; corpus {data!r} holds {kind}",
@@ -72,11 +78,38 @@ def corpus_for(family: Family, data: str | None) -> str | None:
     return data
 
 
+def class_map_for(
+    features: Mapping[str, Any],
+    data: str | None,
+    given: str | Path | Mapping[str, str | None] | None,
+    say: Say,
+) -> dict[str, str | None] | None:
+    """Return the class map for measuring an export again.
+
+    Args:
+        features: How the search asked for its corpus.
+        data: The corpus now; None for that of the search.
+        given: A class map, or its path; None takes the search's on the search's corpus.
+        say: Told that the search's map is left aside: another corpus has other labels.
+    """
+    from eval.corpora import read_class_map, resolved
+
+    if given is not None:
+        return read_class_map(given)
+    searched: dict[str, str | None] | None = features.get("class_map")
+    if searched is None or data is None or resolved(data) == features.get("data"):
+        return searched
+    say("the class map of the search is for another corpus; --classes gives one for this")
+    return None
+
+
 def load(request: Mapping[str, Any], say: Say) -> Dataset:
     """Load the features of a request; None takes the default."""
+    from eval.corpora import read_class_map
     from eval.features import load_dataset
 
     options = {k: request[k] for k in OPTIONS if request.get(k)}
+    options["class_map"] = read_class_map(request.get("class_map"))
     if request.get("layer") == 0:
         options["layer"] = 0
     return load_dataset(request.get("data"), say=say, progress=_now_and_then(say), **options)

@@ -34,6 +34,7 @@ def search(
     layer: int | None = None,
     frame_rate: float | None = None,
     sampling: str | None = None,
+    class_map: str | Path | Mapping[str, str | None] | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
     guidance: bool | None = None,
@@ -57,8 +58,8 @@ def search(
         evaluator: ``file.py:function``, ``package.module:function`` or a function
             ``(architecture: dict, fidelity: float, seed: int) -> dict`` that returns every
             objective by name; None trains the space's family on ``data``.
-        data: Corpus name, folder with a ``manifest.csv`` or ``see:FOLDER``; None is the bundled
-            default of what the family reads.
+        data: Corpus name, folder with a ``manifest.csv`` or as a corpus's owner ships it, also
+            as ``LAYOUT:FOLDER``; None is the bundled default of what the family reads.
         searcher: ``auto``, ``nsga2``, ``tpe``, ``gp``, ``local`` or ``random``; by default what
             the space asks for, else ``auto``.
         budget: Full-training equivalents of unique architectures (default 200); failed
@@ -70,6 +71,8 @@ def search(
         layer: Hidden layer of the encoder.
         frame_rate: Frames per second after pooling; of events, frames they are counted into.
         sampling: Which event frames make a clip, such as ``E4-S3``; for events.
+        class_map: The class of some of the corpus's labels, None for those to leave out; or
+            the path of a YAML file that says so. The run keeps its content.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
         guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
@@ -112,6 +115,7 @@ def search(
         "layer": layer,
         "frame_rate": frame_rate,
         "sampling": sampling,
+        "class_map": class_map,
         "test_fold": test_fold,
         "validation_folds": validation_folds,
     }

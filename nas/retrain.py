@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from nas.corpus import corpus_for, load
+from nas.corpus import class_map_for, corpus_for, load
 from nas.export import Exported, read_folder, write_folder
 from search_spaces.errors import NasError
 
@@ -18,6 +18,7 @@ def retrain(
     seeds: int,
     folder: Path | None,
     *,
+    class_map: str | Path | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train on every outer fold; with ``folder``, also on everything, and keep the weights.
@@ -27,6 +28,8 @@ def retrain(
         data: Corpus; None takes the one the architecture was found on.
         seeds: Seeds per fold.
         folder: Where to write the retrained model, or None.
+        class_map: YAML file with the class of each label; None takes the search's on the
+            search's corpus and no other.
         say: Takes one line per fold.
 
     Returns:
@@ -50,7 +53,7 @@ def retrain(
             "the output folder exists already", where=str(folder), hint="choose another --out"
         )
     prepare_cpu()
-    features = _request(model, family, data)
+    features = _request(model, family, data, class_map, say)
     dataset = load(features, say)
     recipe = Recipe(**(model.config.get("recipe") or {}))
     profile = model.config.get("profile") or "45nm_fp32"
@@ -83,18 +86,27 @@ def retrain(
     return result
 
 
-def _request(model: Exported, family: str, data: str | None) -> dict[str, Any]:
+def _request(
+    model: Exported,
+    family: str,
+    data: str | None,
+    class_map: str | Path | None,
+    say: Callable[[str], None],
+) -> dict[str, Any]:
     """Ask for the corpus the way the search did, as far as that applies to another one."""
     from eval.corpora import corpus_kind, resolved
     from search_spaces.families import get_family
 
     features = dict(model.config["features"])
+    mapped = class_map_for(features, data, class_map, say)
     if data is not None:
         searched = (model.config.get("source") or {}).get("kind")
-        if corpus_kind(data) != searched:
+        if corpus_kind(data, mapped) != searched:
             features = {}  # an encoder says nothing about events, nor a sampling about speech
         features["data"] = resolved(data)
-    features["data"] = corpus_for(get_family(family), features.get("data"))
+    features["data"] = corpus_for(get_family(family), features.get("data"), mapped)
+    if mapped or "class_map" in features:
+        features["class_map"] = mapped
     return features
 
 

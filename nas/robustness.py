@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.corpus import load
+from nas.corpus import class_map_for, load
 from nas.export import Exported, read_folder
 from search_spaces.errors import NasError
 
@@ -24,6 +24,7 @@ def measure_robustness(
     draws: int,
     seed: int,
     *,
+    class_map: str | Path | None = None,
     say: Callable[[str], None],
     step: Step,
 ) -> dict[str, Any]:
@@ -36,6 +37,7 @@ def measure_robustness(
             not with ``data``.
         draws: Repetitions of random disturbances.
         seed: Of the draws.
+        class_map: YAML file with the class of each label of ``data``.
         say: Takes lines about slow preparations.
         step: Told (done, all).
 
@@ -60,7 +62,9 @@ def measure_robustness(
         )
     prepare_cpu()
     features = dict(model.config["features"])
-    dataset = load({**features, "data": data or features.get("data")}, say)
+    mapped = class_map_for(features, data, class_map, say)
+    asked = {**features, "data": data or features.get("data"), "class_map": mapped}
+    dataset = load(asked, say)
     if data is not None and part is not None:
         raise NasError("--on chooses speakers of the search's corpus, not of --data")
     if list(dataset.classes) != list(model.config["classes"]):

@@ -1,12 +1,15 @@
-"""Corpora: tables of utterances, by name or out of a folder with a ``manifest.csv``."""
+"""Corpora: tables of utterances, by name, with a ``manifest.csv`` or as their owners ship them."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
 
-from eval.corpora import polish, see, synthetic_eyes, synthetic_speech
+from eval.corpora import polish, synthetic_eyes, synthetic_speech
+from eval.corpora.classes import ClassMap, read_class_map
 from eval.corpora.corpus import MANIFEST, Corpus, CorpusInfo, Kind, Utterance
+from eval.corpora.layout import with_classes
+from eval.corpora.layouts import open_detected, open_named, split_name
 from eval.corpora.manifest import read_manifest
 from eval.packages import Say, silent
 from search_spaces.errors import NasError, nearest
@@ -15,12 +18,14 @@ __all__ = [
     "BUNDLED",
     "DEFAULT_CORPUS",
     "DEFAULT_EVENT_CORPUS",
+    "ClassMap",
     "Corpus",
     "CorpusInfo",
     "Kind",
     "Utterance",
     "corpus_kind",
     "open_corpus",
+    "read_class_map",
     "resolved",
 ]
 
@@ -38,60 +43,59 @@ _OPENERS: dict[str, Callable[[Say], Corpus]] = {
 }
 
 
-def open_corpus(data: str | Path | None = None, say: Say = silent) -> Corpus:
+def open_corpus(
+    data: str | Path | None = None, say: Say = silent, class_map: ClassMap | None = None
+) -> Corpus:
     """Open a corpus, fetching or making it first when it is a bundled one that is not here yet.
 
     Args:
         data: None for the default; the name of a bundled corpus; a folder with a
-            ``manifest.csv``, or laid out as SEE; the path of a manifest; or ``see:FOLDER``. A
-            bundled name wins over a folder of the same name, which ``./name`` still reaches.
+            ``manifest.csv``, or laid out as a known corpus; the path of a manifest; or
+            ``LAYOUT:FOLDER``, LAYOUT of `eval.corpora.layouts.NAMES`. A bundled name wins over
+            a folder of the same name, which ``./name`` still reaches; a manifest over a layout.
         say: Told what is fetched.
+        class_map: The class of some of the corpus's own labels, None for those to leave out.
 
     Raises:
-        NasError: No such corpus, or one with mistakes in it.
+        NasError: No such corpus, or one with mistakes in it, or a map of other labels.
     """
     if data is None:
         data = DEFAULT_CORPUS
     if isinstance(data, str) and data in _OPENERS:
-        return _OPENERS[data](say)
-    if isinstance(data, str) and data.startswith(see.PREFIX):
-        folder = Path(data.removeprefix(see.PREFIX)).expanduser()
-        if not folder.is_dir():
-            raise NasError(f"no folder {str(folder)!r}", hint="give see:FOLDER, where SEE lies")
-        return see.open_see(folder)
+        return with_classes(_OPENERS[data](say), class_map)
+    if isinstance(data, str) and (named := split_name(data)):
+        return open_named(*named, class_map)
     path = Path(data).expanduser()
     if path.is_dir():
         folder, path = path, path / MANIFEST
-        if not path.is_file() and see.find_see(folder) is not None:
-            return see.open_see(folder)
         if not path.is_file():
-            raise NasError(
-                f"the folder has no {MANIFEST}",
-                where=str(folder),
-                hint="write one with the columns path,label,speaker (and session, split if any)",
-            )
+            return open_detected(folder, class_map)
     if not path.is_file():
         raise NasError(
             f"no corpus {str(data)!r}: neither a known name nor a folder",
             hint=f"{nearest(data, BUNDLED)}; or give a folder with a {MANIFEST}",
         )
-    return read_manifest(path)
+    return read_manifest(path, class_map=class_map)
 
 
-def corpus_kind(data: str | Path | None = None) -> Kind:
+def corpus_kind(data: str | Path | None = None, class_map: ClassMap | None = None) -> Kind:
     """Return what the files of a corpus hold, without fetching or making one.
 
     Raises:
         NasError: As `open_corpus`.
     """
     info = BUNDLED.get(str(data if data is not None else DEFAULT_CORPUS))
-    return info.kind if info is not None else open_corpus(data).kind
+    return info.kind if info is not None else open_corpus(data, class_map=class_map).kind
 
 
 def resolved(data: str | None) -> str | None:
-    """Return ``data`` so that it can be opened from another folder: with its full path."""
+    """Return ``data`` so that it can be opened from another folder: with its full path.
+
+    Raises:
+        NasError: As `split_name`.
+    """
     if data is None or data in BUNDLED:
         return data
-    prefix = see.PREFIX if data.startswith(see.PREFIX) else ""
-    path = Path(data.removeprefix(prefix)).expanduser()
+    named = split_name(data)
+    prefix, path = (f"{named[0]}:", named[1]) if named else ("", Path(data).expanduser())
     return prefix + str(path.resolve()) if path.exists() else data

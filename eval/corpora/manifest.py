@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.corpora.classes import ClassMap, map_labels
 from eval.corpora.corpus import Corpus, Kind, Utterance
 from eval.corpora.event_settings import read_settings
 from search_spaces.errors import NasError, nearest
@@ -38,6 +39,7 @@ def read_manifest(
     licence: str | None = None,
     notes: Sequence[str] = (),
     synthetic: bool = False,
+    class_map: ClassMap | None = None,
 ) -> Corpus:
     """Read and check a manifest; the files it names must exist but are not read.
 
@@ -51,6 +53,7 @@ def read_manifest(
         licence: Of the recordings, where known.
         notes: What a person should know.
         synthetic: Whether no person was ever recorded.
+        class_map: The class of each label; of labels not in it, their own name.
 
     Raises:
         NasError: A mistake in the manifest or in ``events.yaml`` beside it, with its line; or
@@ -83,9 +86,13 @@ def read_manifest(
         utterances.append(utterance)
     if kind is None:
         raise NasError("the manifest has no utterances", where=str(path))
+    name = name or root.name
+    if class_map is not None:
+        labels = sorted({u.label for u in utterances})
+        utterances = list(map_labels(utterances, labels, class_map, corpus=name, where=path))
     found_notes = check_whole(path, utterances)
     return Corpus(
-        name=name or root.name,
+        name=name,
         root=root,
         utterances=tuple(utterances),
         classes=tuple(sorted({u.label for u in utterances})),
@@ -177,12 +184,15 @@ def _kind(path: Path) -> Kind:
     return KINDS[suffix]
 
 
-def check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+def check_whole(
+    path: Path, utterances: Sequence[Utterance], *, least_speakers: int = LEAST_SPEAKERS
+) -> tuple[str, ...]:
     """Refuse what no speaker-independent evaluation can use.
 
     Args:
         path: The manifest or folder, for the error.
         utterances: All of them.
+        least_speakers: Fewer are refused here; `eval.folds` refuses what it cannot split.
 
     Returns:
         Notes on what it can use only badly.
@@ -191,11 +201,11 @@ def check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
         NasError: Too few speakers, labels or utterances of a label; a split without a part.
     """
     speakers = {u.speaker for u in utterances}
-    if len(speakers) < LEAST_SPEAKERS:
+    if len(speakers) < least_speakers:
         raise NasError(
             f"only {len(speakers)} speaker(s): {', '.join(sorted(speakers))}",
             where=str(path),
-            hint=f"speaker-independent evaluation needs at least {LEAST_SPEAKERS}:"
+            hint=f"speaker-independent evaluation needs at least {least_speakers}:"
             " train, validation, test",
         )
     counts = Counter(u.label for u in utterances)
@@ -210,7 +220,8 @@ def check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
         raise NasError(
             f"label {rare[0]!r} has {counts[rare[0]]} utterance",
             where=str(path),
-            hint=f"a label needs at least {LEAST_UTTERANCES}; merge it with another or drop it",
+            hint=f"a label needs at least {LEAST_UTTERANCES};"
+            " merge it with another or drop it, as with --classes",
         )
     absent = [s for s in SPLITS if s not in {u.split for u in utterances}]
     if utterances[0].split is not None and absent:

@@ -12,7 +12,7 @@ from nas.cli.output import Out, millijoules, with_output
 
 @click.command()
 @click.option(
-    "--data", help="Corpus name, folder with a manifest.csv, or see:FOLDER.  [default: polish]"
+    "--data", help="Corpus name, a corpus's folder, or LAYOUT:FOLDER.  [default: polish]"
 )
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--only", multiple=True, metavar="NAME", help="These only; ablations by name too.")
@@ -22,6 +22,7 @@ from nas.cli.output import Out, millijoules, with_output
 @click.option(
     "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
 )
+@click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @with_output
 def baselines(
     data: str | None,
@@ -31,6 +32,7 @@ def baselines(
     layer: int | None,
     frame_rate: float | None,
     sampling: str | None,
+    class_map: str | None,
     out: Out,
 ) -> None:
     """Measure what a spiking head must be compared with, on every outer fold.
@@ -59,7 +61,7 @@ def baselines(
 
     prepare_cpu()
     request: dict[str, Any] = {"data": data, "encoder": encoder, "layer": layer}
-    request |= {"frame_rate": frame_rate, "sampling": sampling}
+    request |= {"frame_rate": frame_rate, "sampling": sampling, "class_map": class_map}
     dataset = load(request, out.say)
     rows = measure_outer(
         dataset,

@@ -14,12 +14,14 @@ from nas.cli.output import Out, with_output
 def data() -> None:
     """List, fetch and check corpora.
 
-    A corpus is the name of a bundled one, or a folder with a manifest.csv of
-    path,label,speaker[,session][,split], where a path is audio (wav, flac, ogg), an .npy
-    of features [L, D], or events: an .npz with arrays t (microseconds), x, y, p, or an .npy
-    with such fields. A file events.yaml beside the manifest says what event files do not:
-    sensor and size (width, height), clips per sequence, frame_rate. see:FOLDER is the SEE
-    data set of eye events.
+    A corpus is the name of a bundled one, a corpus as its owner ships it, or a folder with a
+    manifest.csv of path,label,speaker[,session][,split], where a path is audio (wav, flac,
+    ogg), an .npy of features [L, D], or events: an .npz with arrays t (microseconds), x, y, p,
+    or an .npy with such fields. A file events.yaml beside the manifest says what event files
+    do not: sensor and size (width, height), clips per sequence, frame_rate.
+
+    Known by their layout, or named as LAYOUT:FOLDER: iemocap, emodb, casia, emovo, urdu,
+    ravdess, crema-d, savee, tess, esd, msp-podcast, and see, the SEE data set of eye events.
     """
 
 
@@ -82,18 +84,23 @@ def fetch(corpus: str, out: Out) -> None:
 
 @data.command()
 @click.argument("corpus")
+@click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @with_output
-def check(corpus: str, out: Out) -> None:
+def check(corpus: str, class_map: str | None, out: Out) -> None:
     """Read every file of a corpus and print what a person needs to trust it.
 
     Exit code 2 at the first file that cannot be used, or when speaker-independent folds
     cannot be made.
 
-    Example: nas data check my_corpus/
-    """
+    \b
+    Examples:
+      nas data check my_corpus/
+      nas data check iemocap:IEMOCAP_full_release --classes classes.yaml
+    """  # noqa: D301
     from eval.check import check_corpus
+    from eval.corpora import read_class_map
 
-    report = check_corpus(corpus, out.say)
+    report = check_corpus(corpus, out.say, read_class_map(class_map))
 
     def human() -> None:
         out.line(

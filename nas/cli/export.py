@@ -49,10 +49,18 @@ def export(run: Path, best: str | None, trial: str | None, folder: Path, out: Ou
 @click.command()
 @click.argument("exported", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--data", help="Corpus name or folder.  [default: the one it was found on]")
+@click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--out", "folder", type=click.Path(path_type=Path), help="Keep trained weights.")
 @with_output
-def train(exported: Path, data: str | None, seeds: int, folder: Path | None, out: Out) -> None:
+def train(
+    exported: Path,
+    data: str | None,
+    class_map: str | None,
+    seeds: int,
+    folder: Path | None,
+    out: Out,
+) -> None:
     """Retrain an exported architecture and report every outer fold.
 
     With --out, it is also trained once on all utterances and written as a new folder; the
@@ -65,7 +73,7 @@ def train(exported: Path, data: str | None, seeds: int, folder: Path | None, out
     """  # noqa: D301
     from nas.retrain import retrain
 
-    result = retrain(exported, data, seeds, folder, say=out.say)
+    result = retrain(exported, data, seeds, folder, class_map=class_map, say=out.say)
 
     def human() -> None:
         rows = [

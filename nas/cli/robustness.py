@@ -13,6 +13,7 @@ from nas.cli.output import Out, percent, with_output
 @click.command()
 @click.argument("exported", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--data", help="Measure on all of another corpus with the same classes.")
+@click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @click.option(
     "--on",
     "part",
@@ -23,7 +24,13 @@ from nas.cli.output import Out, percent, with_output
 @click.option("--seed", default=0, show_default=True)
 @with_output
 def robustness(
-    exported: Path, data: str | None, part: str | None, draws: int, seed: int, out: Out
+    exported: Path,
+    data: str | None,
+    class_map: str | None,
+    part: str | None,
+    draws: int,
+    seed: int,
+    out: Out,
 ) -> None:
     """Measure what an exported network loses to clock steps, jitter, lost spikes, weight bits.
 
@@ -41,7 +48,9 @@ def robustness(
     from nas.robustness import measure_robustness
 
     ticker = Ticker(out, "conditions")
-    result = measure_robustness(exported, data, part, draws, seed, say=out.say, step=ticker)
+    result = measure_robustness(
+        exported, data, part, draws, seed, class_map=class_map, say=out.say, step=ticker
+    )
 
     def human() -> None:
         out.line(f"{result['hash']} on {result['utterances']} utterances: {result['measured_on']}")

@@ -25,7 +25,7 @@ Examples:
 @click.option("--budget", type=int, help="Full trainings to spend.  [default: 200]")
 @click.option(
     "--data",
-    help="Corpus name, folder with a manifest.csv, or see:FOLDER."
+    help="Corpus name, a corpus's folder, or LAYOUT:FOLDER."
     "  [default: polish; for event frames synthetic_eyes]",
 )
 @click.option(
@@ -41,6 +41,7 @@ Examples:
 @click.option(
     "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
 )
+@click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
 @click.option(
     "--validation-folds",

@@ -85,6 +85,7 @@ def test_a_run_on_events(
         "layer": None,
         "frame_rate": None,
         "sampling": "e2-s1",
+        "class_map": None,
     }
     again = retrain(folder, None, 1, tmp_path / "mine", say=lambda _: None)
     assert again["ua"]["mean"] > 0.8
@@ -117,9 +118,9 @@ def test_the_default_of_event_frames_is_recorded(
     monkeypatch.setattr("nas.corpus.get_family", lambda _: READS_EVENTS)
     opened: list[Any] = []
 
-    def instead(data: Any, say: Any) -> Any:
+    def instead(data: Any, say: Any, class_map: Any) -> Any:
         opened.append(data)
-        return corpora.open_corpus(events_folder, say)
+        return corpora.open_corpus(events_folder, say, class_map)
 
     monkeypatch.setattr(features, "open_corpus", instead)
     evaluator = corpus_evaluator(load_space(SPACE), {"data": None}, lambda _: None)

@@ -60,6 +60,15 @@ def test_the_layout_is_read(see: Path) -> None:
     assert open_corpus(f"see:{see / 'event'}").utterances == corpus.utterances
 
 
+def test_a_class_map_applies(see: Path) -> None:
+    corpus = open_corpus(f"see:{see}", class_map={"fear": None, "surprise": "happiness"})
+    assert corpus.classes == ("angry", "disgust", "happiness", "neutral", "sadness")
+    assert len(corpus.utterances) == 24
+    assert corpus.events is not None
+    with pytest.raises(NasError, match="names label 'happy'"):
+        open_corpus(see, class_map={"happy": "joy"})
+
+
 def test_no_person_is_on_two_sides(see: Path) -> None:
     data = load_dataset(see)
     outer = outer_folds(data)

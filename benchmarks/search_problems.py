@@ -94,6 +94,7 @@ def problems() -> dict[str, Callable[[], Problem]]:
     for path in sorted(TABLES.glob("*.csv.gz")):
         name = path.name.removesuffix(".csv.gz")
         made[name] = lambda path=path: table(path)  # type: ignore[misc]
+        made[f"{name}-mean"] = lambda path=path: table(path, noisy=False)  # type: ignore[misc]
     return made
 
 
@@ -248,8 +249,11 @@ def grid(name: str, function: Callable[[Matrix], Matrix], floats: bool = False) 
 # -- trained tables ---------------------------------------------------------------------------
 
 
-def table(path: Path) -> Problem:
-    """A trained table: the truth is the mean over its seeds, an evaluation sees one of them."""
+def table(path: Path, noisy: bool = True) -> Problem:
+    """A trained table: the truth is the mean over its seeds, an evaluation sees one of them.
+
+    Without noise it sees the mean.
+    """
     name = path.name.removesuffix(".csv.gz")
     space = replace(load_space(path.with_name(name + ".yaml")), constraints=())
     means, seeds = TableEvaluator(path, "mean"), TableEvaluator(path, "seed")
@@ -264,6 +268,8 @@ def table(path: Path) -> Problem:
         values = seeds(a.as_dict(), 1.0, int(rng.integers(2**31)))
         return {n: values[n] for n in space.objectives}
 
+    if not noisy:
+        return Problem(f"{name}-mean", space, truth)
     return Problem(name, space, truth, observed)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -28,6 +29,8 @@ UNSCREENED = 0.2
 ASKED = 3
 DRAWS = 4
 KEPT = 4
+SMALL = 1000  # architectures of a space that the models look at as a whole
+SHARE = 0.8
 OTHERS = 128  # evaluations that the other searcher is shown
 
 
@@ -98,7 +101,7 @@ class Screened:
             if not steering.any() or not value.worthwhile:
                 return None
             known, gain = value.best()
-            children = self._fresh(archive, self.children, rng)
+            children = self._candidates(archive, rng)
             if not children:
                 return known.architecture
             rivals = value.of_new(surrogate.predict(children))
@@ -133,7 +136,7 @@ class Screened:
         steering = steers(archive, surrogate)
         if not steering.any():
             return self._own(archive, rng)
-        children = self._fresh(archive, self.children, rng)
+        children = self._candidates(archive, rng)
         if len(children) < 2:
             return children[0] if children else self._own(archive, rng)
         merit = Merit(archive, surrogate, linear, steering)
@@ -151,6 +154,23 @@ class Screened:
             if fresh:
                 return fresh[0]
         return self.base.propose(archive, 1, rng)[0]
+
+    def _candidates(self, archive: Archive, rng: np.random.Generator) -> list[Architecture]:
+        """Return what the models compare: of a small space most of what is left of it.
+
+        Not all: what cannot be built is asked for again and again if nothing else is drawn.
+        """
+        if self._everything is None:
+            return self._fresh(archive, self.children, rng)
+        left = [a for a in self._everything if a.hash not in archive.seen]
+        drawn = rng.random(len(left)) < SHARE
+        return [a for a, kept in zip(left, drawn, strict=True) if kept] or left
+
+    @cached_property
+    def _everything(self) -> list[Architecture] | None:
+        size = self.space.size()
+        small = size.finite and size.discrete <= SMALL
+        return list(self.space.enumerate()) if small else None
 
     def _fresh(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
         found: dict[str, Architecture] = {}

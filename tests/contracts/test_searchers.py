@@ -298,3 +298,20 @@ def test_a_space_of_one_architecture_is_no_trap() -> None:
             Archive(single, done), 1, np.random.default_rng(0)
         )
         assert proposed == [only]
+
+
+def test_in_a_small_space_what_cannot_be_built_does_not_make_the_search_random() -> None:
+    """Nothing says that the best cannot be built: it must not be all that is proposed."""
+    space = small({"f": "minimize", "g": "maximize"})
+    everything = list(space.enumerate())
+    values = {a.hash: (float(a["a"]) - float(a["b"]), float(a["b"]) ** 2) for a in everything}  # type: ignore[arg-type]
+    done = [
+        Evaluation(i, a, 1.0, 1.0, 0, dict(zip("fg", values[a.hash], strict=True)))
+        for i, a in enumerate(everything[:12])
+    ]
+    chosen = make_searcher("auto", space, 40)
+    archive = Archive(space, done)
+    asked = {
+        chosen.propose(archive, 1, np.random.default_rng(i))[0].hash for i in range(40)
+    } - archive.seen
+    assert len(asked) >= 3

@@ -46,6 +46,17 @@ class Job:
         """What it charges to the budget."""
         return self.fidelity - self.paid
 
+    def outcome(self, **found: Any) -> Evaluation:
+        """Return the evaluation of this job, given the other fields of one."""
+        return Evaluation(
+            number=self.number,
+            architecture=self.architecture,
+            fidelity=self.fidelity,
+            cost=self.cost,
+            seed=self.seed,
+            **found,
+        )
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -133,12 +144,7 @@ def make_evaluation(
         metrics, objectives, violations = {}, {}, {}
         known = isinstance(failure, EvaluationFailed)
         error = str(failure) if known else traceback.format_exc()
-    return Evaluation(
-        number=job.number,
-        architecture=job.architecture,
-        fidelity=job.fidelity,
-        cost=job.cost,
-        seed=job.seed,
+    return job.outcome(
         objectives=objectives,
         metrics=metrics,
         error=error,

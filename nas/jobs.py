@@ -35,12 +35,14 @@ def jobs_of(
         # a resumed run proposes what the unbroken one would have
         rng = np.random.default_rng([study.config.seed, study.started])
         archive = study.archive()
-        step = schedule.next(archive, study.config.budget - study.committed, rng)
+        left = study.config.budget - study.committed
+        step = schedule.next(archive, left, rng)
         if step is None:
             return
         first = step.promote
         architecture = None
-        if first is None and study.config.remeasure and step.fidelity == 1.0:
+        # beside a full training, be it of something new or the rest of one that was begun
+        if study.config.remeasure and step.fidelity == 1.0 and left + 1e-9 >= 1.0:
             known = _again(searcher, archive, rng)
             if known is not None:
                 times = sum(e.architecture == known for e in archive.evaluations)
@@ -50,7 +52,6 @@ def jobs_of(
         if first is None:
             architecture = next_architecture(study, searcher, refuse, rng)
         if first is None and architecture is None:
-            left = study.config.budget - study.committed
             waiting = [e for e in schedule.waiting(archive) if 1.0 - e.fidelity <= left + 1e-9]
             if not waiting and study.pending:
                 yield None  # what is under way may be promoted

@@ -7,6 +7,7 @@ from contextlib import closing, suppress
 from dataclasses import replace
 from typing import Any, Protocol
 
+from nas.checkpoints import prune
 from nas.evaluation import DiskFull, Evaluation
 from nas.executors.workers import Workers, make_executor
 from nas.halving import agreement
@@ -73,7 +74,7 @@ def run(
                     if not evaluation.ok:
                         failed = evaluation.architecture.hash
                         study.log("failed", hash=failed, error=evaluation.error)
-                    study.prune_checkpoints()
+                    prune(study)
                     if len(study.evaluations) % TRUST_EVERY == 0:
                         _log_trust(study, searcher, proxy)
                     if observer is not None:

@@ -16,7 +16,6 @@ import numpy as np
 from nas import pareto
 from nas.archive import Archive
 from nas.evaluation import Evaluation, Job
-from nas.halving import first_looks, promoted
 from nas.record import (
     JOURNAL,
     WriterLock,
@@ -268,31 +267,6 @@ class Study:
     def checkpoint(self, architecture: Architecture) -> Path:
         """Return where the weights of an architecture are kept."""
         return checkpoint_path(self.folder, architecture)
-
-    def prune_checkpoints(self) -> None:
-        """Delete the weights of everything that is not on the front."""
-        keep = {e.architecture.hash for e in self.front()}
-        written = {job.architecture.hash for job in self.pending}  # by a worker, at this moment
-        for path in (self.folder / "checkpoints").glob("*"):
-            stays = path.stem in keep and path.suffix == ".safetensors"
-            if not stays and path.stem not in written:
-                path.unlink(missing_ok=True)
-        for path in self._stale_states():
-            path.unlink(missing_ok=True)
-
-    def _stale_states(self) -> list[Path]:
-        """Training states that no promotion will ask for: finished, or in the worse half."""
-        import moocore
-
-        archive = self.archive()
-        looks, done = first_looks(archive), promoted(archive)
-        keep = {job.architecture.hash for job in self.pending}
-        if looks:
-            ranks = moocore.pareto_rank(archive.losses(looks))
-            middle = np.median(ranks)
-            keep |= {e.architecture.hash for e, r in zip(looks, ranks, strict=True) if r <= middle}
-        keep -= done - {job.architecture.hash for job in self.pending}
-        return [p for p in (self.folder / "partial").glob("*") if p.stem not in keep]
 
     # -- reading the journal --------------------------------------------------------------------
 

@@ -80,12 +80,7 @@ def read_evaluation(trial: FrozenTrial, space: Space, folder: Path) -> Evaluatio
     """Return what a finished trial recorded."""
     job, result = read_job(trial, folder), trial.user_attrs["result"]
     amounts = {c.quantity: trial.constraints.get(c.quantity, 0.0) for c in space.constraints}
-    return Evaluation(
-        number=job.number,
-        architecture=job.architecture,
-        fidelity=job.fidelity,
-        cost=job.cost,
-        seed=job.seed,
+    return job.outcome(
         objectives=dict(zip(space.objectives, trial.values or [], strict=False)),
         metrics=result["metrics"],
         error=result["error"],

@@ -115,7 +115,9 @@ def search(out_folder: str | None, out: Out, **options: Any) -> None:
         print_front(study, out)
         for name, row in study.baselines().items():
             out.line(f"{name}: wa {shown('wa', row['wa'])} %, ua {shown('ua', row['ua'])} %")
-        out.line(f"next: nas confirm {study.folder}, nas export {study.folder} --out best/")
+        trained = study.config.evaluator.get("kind") == "corpus"
+        confirm = f"nas confirm {study.folder}, " if trained else ""
+        out.line(f"next: {confirm}nas export {study.folder} --out best/")
 
     out.result(front_document(study), human, lambda: [str(study.folder)])
     if not study.front():

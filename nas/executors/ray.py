@@ -275,12 +275,7 @@ def _check(up: Up) -> None:
 
 
 def _given_up(job: Job, reason: str, seconds: float) -> Evaluation:
-    return Evaluation(
-        number=job.number,
-        architecture=job.architecture,
-        fidelity=job.fidelity,
-        cost=job.cost,
-        seed=job.seed,
+    return job.outcome(
         error=f"given up after {ATTEMPTS} attempts; the last one: {reason}",
         seconds=seconds,
     )

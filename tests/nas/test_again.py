@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 import nas
 from nas import pareto
 from nas.archive import Archive
+from nas.checkpoints import prune
 from nas.cli import cli
 from nas.evaluation import Evaluation
 from nas.guidance.again import Again
@@ -309,6 +310,28 @@ def test_what_does_not_scatter_is_hardly_ever_measured_again(tmp_path: Path) -> 
     study = search(tmp_path, exactly, remeasure=True)
     hashes = [e.architecture.hash for e in study.evaluations]
     assert len(hashes) - len(set(hashes)) <= 1
+
+
+def test_what_may_come_back_to_the_front_keeps_its_weights(tmp_path: Path) -> None:
+    """Every evaluation leaves a file; the front and what is right behind it still has one."""
+    for on in (False, True):
+        study = search(tmp_path / str(on), noisily, remeasure=on)
+        folder = study.folder / "checkpoints"
+        folder.mkdir()
+        for e in study.evaluations:
+            (folder / f"{e.architecture.hash}.safetensors").touch()
+        prune(study)
+        kept = {p.stem for p in folder.iterdir()}
+        front = {e.architecture.hash for e in study.front()}
+        assert kept > front if on else kept == front
+        assert len(kept) < 60
+
+
+def test_promotions_do_not_keep_contenders_from_being_measured_again(tmp_path: Path) -> None:
+    study = search(tmp_path, noisily, remeasure=True, halving=True)
+    assert study.spent <= 70
+    full = [e.architecture.hash for e in study.evaluations if e.fidelity == 1.0]
+    assert len(full) > len(set(full))
 
 
 def test_nothing_is_measured_again_unless_asked(tmp_path: Path) -> None:

@@ -13,20 +13,11 @@ import numpy as np
 import pytest
 import soundfile
 import yaml
+from command import nas
 from spaces import DOCUMENT
 
 HERE = Path(__file__).parent
 EVALUATOR = f"{HERE / 'spaces.py'}:measure"
-
-
-def nas(*arguments: str | Path, code: int = 0) -> subprocess.CompletedProcess[str]:
-    """Run the command and check its exit code; no output ever holds a traceback."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nas", *map(str, arguments)], capture_output=True, text=True
-    )
-    assert done.returncode == code, done.stdout + done.stderr
-    assert "Traceback" not in done.stdout + done.stderr
-    return done
 
 
 @pytest.fixture(scope="module")

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from spaces import DOCUMENT, TINY, measure, measure_tiny
 
+from nas.checkpoints import prune
 from nas.evaluation import Job, make_evaluation
 from nas.jobs import jobs_of
 from nas.run_config import RunConfig
@@ -87,7 +88,7 @@ def test_files_of_an_evaluation_under_way_are_not_pruned(tmp_path: Path) -> None
         job.checkpoint.touch()
         job.checkpoint.with_suffix(".partial").touch()  # another worker is just writing it
     finish(study, first, measure)
-    study.prune_checkpoints()
+    prune(study)
     assert first.checkpoint is not None
     assert second.checkpoint is not None
     assert first.checkpoint.exists()  # on the front

@@ -36,7 +36,6 @@ import nas
 from nas.evaluation import Job
 from nas.evaluators import FunctionEvaluator
 from nas.executors.ray import RayExecutor
-from nas.executors.ray_cluster import cluster
 from nas.executors.workers import Workers
 from search_spaces.architecture import Architecture
 
@@ -47,16 +46,6 @@ def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("NAS_TEST_LOG", str(path))
     path.touch()
     return path
-
-
-@pytest.fixture(scope="module")
-def own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One Ray for many tests, and the log of the evaluations on it."""
-    folder = tmp_path_factory.mktemp("ray")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("NAS_TEST_LOG", str(folder / "evaluations.log"))
-        with cluster(Workers(2), folder):
-            yield folder / "evaluations.log"
 
 
 # -- a cluster of the run's own -------------------------------------------------------------------

@@ -36,17 +36,6 @@ from nas.executors.workers import Workers
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
 
-
-@pytest.fixture(scope="module")
-def own_ray(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """One Ray for many tests, and the log of the evaluations on it."""
-    folder = tmp_path_factory.mktemp("ray")
-    with pytest.MonkeyPatch.context() as patched:
-        patched.setenv("NAS_TEST_LOG", str(folder / "evaluations.log"))
-        with cluster(Workers(2), folder):
-            yield folder / "evaluations.log"
-
-
 # -- what travels --------------------------------------------------------------------------------
 
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nas.cli.data_folds import folds, protocols
 from nas.cli.output import Out, with_output
 
 
@@ -133,3 +134,7 @@ def _print_counts(report: dict[str, Any], out: Out) -> None:
     ]
     rows.append(["all", *[sum(r[i + 1] for r in rows) for i in range(len(classes) + 1)]])
     out.table(["speaker", *classes, "all"], rows)
+
+
+data.add_command(protocols)
+data.add_command(folds)

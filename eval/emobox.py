@@ -31,13 +31,16 @@ _FILE = re.compile(r"(?:.*_)?(train|valid|test)(?:_fold_?\d+)?\.jsonl")
 _REGULAR = re.compile(r".*_fold_\d+\.jsonl")  # emodb has every file twice, once as _fold1
 
 
-def read_emobox(folder: Path, corpus: Corpus, dropped: frozenset[str] = frozenset()) -> FromFile:
+def read_emobox(
+    folder: Path, corpus: Corpus, *, dropped: frozenset[str] = frozenset(), share: bool = False
+) -> FromFile:
     """Read the folds of a corpus.
 
     Args:
         folder: With the folders ``fold_1``, ``fold_2``, ...
         corpus: Whose they must be.
         dropped: See `eval.fold_files.bind`.
+        share: See `eval.fold_files.bind`.
 
     Raises:
         NasError: Not laid out so, a line that cannot be read, or not of this corpus.
@@ -60,7 +63,7 @@ def read_emobox(folder: Path, corpus: Corpus, dropped: frozenset[str] = frozense
         valid = parts.get(VALID, [])
         inner = [(VALID, valid)] if valid else []
         folds.append(Listed(place.name, parts["test"], [*parts["train"], *valid], inner))
-    return bind(folds, corpus, str(folder), dropped=dropped)
+    return bind(folds, corpus, str(folder), dropped=dropped, share=share)
 
 
 def _files(folder: Path) -> dict[str, Path]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,7 +14,15 @@ import numpy as np
 
 from eval.corpora.corpus import Corpus, Utterance
 from eval.fold_matching import Matcher, utterance_id
-from eval.folds import GROUPED_FOLDS, Fold, Indices, Table, leave_groups_out, shared_speakers
+from eval.folds import (
+    GROUPED_FOLDS,
+    LEAKAGE,
+    Fold,
+    Indices,
+    Table,
+    leave_groups_out,
+    shared_speakers,
+)
 from eval.splitters import ByUtterance, recording
 from search_spaces.errors import NasError
 
@@ -128,8 +137,9 @@ class FromFile:
 
     def _rows(self, table: Table) -> dict[str, list[int]]:
         rows = defaultdict(list)
+        prefix = f"{self.root}{os.sep}"
         for i in range(len(table.speakers)):
-            rows[utterance_id(Path(recording(table, i)), self.root)].append(i)
+            rows[recording(table, i).removeprefix(prefix).replace(os.sep, "/")].append(i)
         return rows
 
 
@@ -145,6 +155,7 @@ def bind(
     *,
     source: str | None = None,
     dropped: frozenset[str] = frozenset(),
+    share: bool = False,
     same_words: bool = False,
 ) -> FromFile:
     """Match what a file lists to a corpus.
@@ -155,12 +166,13 @@ def bind(
         where: The file or folder, for errors.
         source: Where the folds were first read; ``where`` if not given.
         dropped: Labels that the class map leaves out; entries of such a label are passed over.
+        share: Whether a speaker may be on both sides.
         same_words: Whether the file's labels are the classes of the corpus, and must agree.
 
     Raises:
         NasError: An utterance that the corpus has not, or more than one of; one that stands
-            twice in a fold, or in no part of it; another label or speaker than the corpus's;
-            two folds of one name, or none.
+            twice in a fold, or in no part of it; another label or speaker than the corpus's; a
+            speaker on both sides; two folds of one name, or none.
     """
     if not folds:
         raise NasError("no folds in it", where=where)
@@ -198,12 +210,28 @@ def bind(
         else:
             fit = take(fold.fit, seen, fold.name)
             _complete(seen, every, fold.name, where)
-        inner = tuple((name, take(entries, {}, name)) for name, entries in fold.inner)
-        for (name, ids), (_, entries) in zip(inner, fold.inner, strict=True):
-            _inside(fold.name, name, set(ids) - set(fit), entries, where)
         if not test or not fit:
             raise NasError(f"fold {fold.name!r} has an empty part", where=where)
-        members.append(Members(fold.name, test, fit, inner))
+        if not share:
+            _apart(fold.name, fit, {name: seen[name] for name in test}, every)
+        inner = []
+        for title, entries in fold.inner:
+            found: dict[str, Entry] = {}
+            ids = take(entries, found, title)
+            rest = set(fit) - set(ids)
+            if not ids or not rest:
+                raise NasError(f"part {title!r} of fold {fold.name!r} is empty", where=where)
+            if outside := sorted(set(ids) - set(fit)):
+                raise NasError(
+                    f"{outside[0]} validates in {title!r} and is in the test part of fold"
+                    f" {fold.name!r}",
+                    where=found[outside[0]].where,
+                    hint="a search must not see what is tested on",
+                )
+            if not share:
+                _apart(title, rest, found, every)
+            inner.append((title, ids))
+        members.append(Members(fold.name, test, fit, tuple(inner)))
     return FromFile(tuple(members), corpus.root, where, source or where)
 
 
@@ -232,16 +260,17 @@ def _complete(seen: dict[str, Entry], every: dict[str, Utterance], fold: str, wh
         )
 
 
-def _inside(
-    fold: str, inner: str, outside: set[str], entries: Sequence[Entry], where: str
+def _apart(
+    fold: str, fit: Iterable[str], held: Mapping[str, Entry], every: Mapping[str, Utterance]
 ) -> None:
-    if outside:
-        name = sorted(outside)[0]
-        at = next((e.where for e in entries if e.path == name), where)
+    """Refuse a voice on both sides, and show a line that puts it there."""
+    trained = {every[name].speaker for name in fit}
+    known = sorted({every[name].speaker for name in held} & trained)
+    if known:
+        first = next(e for name, e in held.items() if every[name].speaker == known[0])
+        more = f" and {len(known) - 3} more speakers" if len(known) > 3 else ""
         raise NasError(
-            f"{name} validates in {inner!r} and is in the test part of fold {fold!r}",
-            where=at,
-            hint="a search must not see what is tested on",
+            f"fold {fold!r} tests on voices known from training: {', '.join(known[:3])}{more}",
+            where=first.where,
+            hint=f"{LEAKAGE}. If that is what you want: --speaker-dependent",
         )
-    if not entries:
-        raise NasError(f"validation part {inner!r} of fold {fold!r} is empty", where=where)

@@ -117,13 +117,16 @@ def _listed(rows: Any, indent: str) -> str:
     return "[\n" + ",\n".join(indent + row for row in rows) + "\n" + indent[:-1] + "]"
 
 
-def read_json(path: Path, corpus: Corpus, dropped: frozenset[str] = frozenset()) -> FromFile:
+def read_json(
+    path: Path, corpus: Corpus, *, dropped: frozenset[str] = frozenset(), share: bool = False
+) -> FromFile:
     """Read folds of a corpus.
 
     Args:
         path: The file.
         corpus: Whose they must be.
         dropped: See `eval.fold_files.bind`.
+        share: See `eval.fold_files.bind`.
 
     Raises:
         NasError: No such file, not of this form, or not of this corpus, with the line.
@@ -159,6 +162,7 @@ def read_json(path: Path, corpus: Corpus, dropped: frozenset[str] = frozenset())
         str(path),
         source=document.get("source"),
         dropped=dropped,
+        share=share,
         same_words=True,
     )
 

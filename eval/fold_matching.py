@@ -31,6 +31,7 @@ class Matcher:
         self._corpus = corpus
         ids = [utterance_id(u.path, corpus.root) for u in corpus.utterances]
         self._ids = frozenset(ids)
+        self._found: dict[tuple[str, str | None], str] = {}  # a line stands in every fold
         self._by_stem: defaultdict[str, list[str]] = defaultdict(list)
         self._by_key: defaultdict[str, list[str]] = defaultdict(list)
         for name in ids:
@@ -52,6 +53,11 @@ class Matcher:
         """
         if path in self._ids:
             return path
+        if (path, key) not in self._found:
+            self._found[path, key] = self._find(path, key, where)
+        return self._found[path, key]
+
+    def _find(self, path: str, key: str | None, where: str) -> str:
         asked = PurePosixPath(path.replace("\\", "/"))
         found = self._by_stem.get(asked.stem, [])
         if len(found) > 1:

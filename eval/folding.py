@@ -13,7 +13,7 @@ from eval.emobox import read_emobox
 from eval.fold_files import FROM_FILE, FromFile, Members
 from eval.fold_json import read_json
 from eval.fold_matching import utterance_id
-from eval.folds import Fold, Groups, Indices
+from eval.folds import Groups, Indices
 from eval.protocols import Folding, default_for, named
 from eval.splitters import SPEAKER_DEPENDENT
 from search_spaces.errors import NasError
@@ -47,7 +47,8 @@ def choose_folding(
                 f"--folds and --protocol {protocol} exclude each other",
                 hint="a file lists the folds themselves",
             )
-        return Folding(_read(Path(folds).expanduser(), corpus, class_map), speaker_dependent)
+        path = Path(folds).expanduser()
+        return Folding(_read(path, corpus, class_map, speaker_dependent), speaker_dependent)
     if protocol == FROM_FILE:
         raise NasError(f"protocol {FROM_FILE!r} without a file", hint="give --folds FILE")
     if protocol is None and speaker_dependent:
@@ -57,30 +58,15 @@ def choose_folding(
     return Folding(named(protocol, corpus.layout), speaker_dependent)
 
 
-def _read(path: Path, corpus: Corpus, class_map: ClassMap | None) -> FromFile:
+def _read(path: Path, corpus: Corpus, class_map: ClassMap | None, share: bool) -> FromFile:
     usual = LAYOUTS[corpus.layout].classes if corpus.layout in LAYOUTS else {}
     classes = {**usual, **(class_map or {})}
     dropped = frozenset(label for label, name in classes.items() if name is None)
     if path.is_dir():
-        return read_emobox(path, corpus, dropped)
+        return read_emobox(path, corpus, dropped=dropped, share=share)
     if not path.exists():
         raise NasError("no such file or folder of folds", where=str(path))
-    return read_json(path, corpus, dropped)
-
-
-def check_nested(folding: Folding, table: Groups, test_fold: int | None = None) -> list[Fold]:
-    """Make the outer folds, and the inner ones of one or all of them, to see that they can be.
-
-    Returns:
-        The outer folds.
-
-    Raises:
-        NasError: They cannot be made.
-    """
-    outer = folding.outer(table)
-    for fold in outer if test_fold is None else outer[test_fold : test_fold + 1]:
-        folding.inner(table, fold.fit)
-    return outer
+    return read_json(path, corpus, dropped=dropped, share=share)
 
 
 def members_of(folding: Folding, corpus: Corpus) -> list[Members]:

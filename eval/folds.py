@@ -296,8 +296,9 @@ def checked(fold: Fold, dataset: Table, *, share: bool = False, where: str | Non
     """
     shared = [] if share else shared_speakers(fold, dataset)
     if shared:
+        more = f" and {len(shared) - 10} more" if len(shared) > 10 else ""
         raise NasError(
-            f"speaker leakage in fold {fold.name!r}: {', '.join(shared)} on both sides",
+            f"speaker leakage in fold {fold.name!r}: {', '.join(shared[:10])}{more} on both sides",
             where=where,
             hint="give every speaker one session and one split, or say --speaker-dependent:"
             f" {LEAKAGE}",

@@ -115,10 +115,10 @@ def load(request: Mapping[str, Any], say: Say) -> Dataset:
     options["class_map"] = read_class_map(request.get("class_map"))
     if request.get("layer") == 0:
         options["layer"] = 0
-    return load_dataset(request.get("data"), say=say, progress=_now_and_then(say), **options)
+    return load_dataset(request.get("data"), say=say, progress=now_and_then(say), **options)
 
 
-def _now_and_then(say: Say) -> Callable[[int, int], None]:
+def now_and_then(say: Say) -> Callable[[int, int], None]:
     """Report long extractions: a line every ten seconds."""
     last = time.monotonic()
 

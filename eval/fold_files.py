@@ -156,7 +156,7 @@ def bind(
     source: str | None = None,
     dropped: frozenset[str] = frozenset(),
     share: bool = False,
-    same_words: bool = False,
+    known: Sequence[Entry] = (),
 ) -> FromFile:
     """Match what a file lists to a corpus.
 
@@ -167,7 +167,7 @@ def bind(
         source: Where the folds were first read; ``where`` if not given.
         dropped: Labels that the class map leaves out; entries of such a label are passed over.
         share: Whether a speaker may be on both sides.
-        same_words: Whether the file's labels are the classes of the corpus, and must agree.
+        known: Utterances with the classes and speakers that the corpus must give them.
 
     Raises:
         NasError: An utterance that the corpus has not, or more than one of; one that stands
@@ -182,14 +182,16 @@ def bind(
     matcher = Matcher(corpus)
     every = {utterance_id(u.path, corpus.root): u for u in corpus.utterances}
 
+    for entry in known:
+        if entry.label not in dropped:
+            _agree(entry, every[matcher.find(entry.path, entry.key, entry.where)])
+
     def take(entries: Iterable[Entry], seen: dict[str, Entry], fold: str) -> tuple[str, ...]:
         found = []
         for entry in entries:
             if entry.label in dropped:
                 continue
             name = matcher.find(entry.path, entry.key, entry.where)
-            if same_words:
-                _agree(entry, every[name])
             if name in seen:
                 raise NasError(
                     f"{name} stands in fold {fold!r} a second time",

@@ -163,7 +163,7 @@ def read_json(
         source=document.get("source"),
         dropped=dropped,
         share=share,
-        same_words=True,
+        known=list(table.values()),
     )
 
 
@@ -243,11 +243,10 @@ class _Reader:
         entries = []
         for value in values:
             known = table.get(value)
-            label, speaker = (known.label, known.speaker) if known else (None, None)
-            entries.append(self._entry(value, label=label, speaker=speaker))
+            entries.append(self._entry(value, label=known.label if known else None))
         return entries
 
-    def _entry(self, text: _Placed, *, label: str | None, speaker: str | None) -> Entry:
+    def _entry(self, text: _Placed, *, label: str | None, speaker: str | None = None) -> Entry:
         line = bisect.bisect_left(self._ends, text.at) + 1
         return Entry(self._path, line, str(text), label=label, speaker=speaker)
 

@@ -18,8 +18,8 @@ def utterance_id(path: Path, root: Path) -> str:
 class Matcher:
     """Finds utterances by the path or key that another file gives them.
 
-    A path fits an utterance whose file has the same name without its extension; of several, the
-    one that shares most of the folders above it. A key fits a file's name, or that and the
+    A path fits an utterance whose file has the same name without its extension, and is in a
+    folder of the same name where both have one; of several, the one that shares most folders. A key fits a file's name, or that and the
     name of its folder, where letters and digits are the same: EmoBox writes ``savee-JE-n23``
     for ``JE_n23.wav`` and for ``JE/n23.wav``.
 
@@ -59,10 +59,9 @@ class Matcher:
 
     def _find(self, path: str, key: str | None, where: str) -> str:
         asked = PurePosixPath(path.replace("\\", "/"))
-        found = self._by_stem.get(asked.stem, [])
-        if len(found) > 1:
-            shared = {name: _shared(PurePosixPath(name), asked) for name in found}
-            found = [name for name in found if shared[name] == max(shared.values())]
+        shared = {n: _shared(PurePosixPath(n), asked) for n in self._by_stem.get(asked.stem, [])}
+        most = max((s for s in shared.values() if s is not None), default=None)
+        found = [name for name, s in shared.items() if s == most and s is not None]
         if not found and key:
             # the first part of a key may be the name of the corpus
             found = self._by_key.get(_letters(key)) or self._by_key.get(
@@ -90,12 +89,15 @@ def _letters(text: str) -> str:
     return re.sub(r"[^0-9a-zA-Z]+", "", text).lower()
 
 
-def _shared(one: PurePosixPath, other: PurePosixPath) -> int:
-    """Return how many folders above two files are the same, from the files upwards."""
-    pairs = zip(reversed(one.parent.parts), reversed(other.parent.parts), strict=False)
+def _shared(one: PurePosixPath, other: PurePosixPath) -> int | None:
+    """Return how many folders above two files are the same, from the files upwards.
+
+    None where both have a folder, and not the same one: their names are the same by chance.
+    """
+    pairs = list(zip(reversed(one.parent.parts), reversed(other.parent.parts), strict=False))
     count = 0
     for a, b in pairs:
         if a != b:
             break
         count += 1
-    return count
+    return None if pairs and not count else count

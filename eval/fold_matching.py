@@ -19,9 +19,9 @@ class Matcher:
     """Finds utterances by the path or key that another file gives them.
 
     A path fits an utterance whose file has the same name without its extension, and is in a
-    folder of the same name where both have one; of several, the one that shares most folders. A key fits a file's name, or that and the
-    name of its folder, where letters and digits are the same: EmoBox writes ``savee-JE-n23``
-    for ``JE_n23.wav`` and for ``JE/n23.wav``.
+    folder of the same name where both have one; of several, the one that shares most folders.
+    A key fits a file's name, or that and the name of its folder, where letters and digits are
+    the same: EmoBox writes ``savee-JE-n23`` for ``JE_n23.wav`` and for ``JE/n23.wav``.
 
     Args:
         corpus: Whose utterances are looked for.

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from eval.corpora.corpus import Corpus, Utterance
-from eval.fold_matching import Matcher, utterance_id
+from eval.fold_matching import Matcher, named_from, utterance_id
 from eval.folds import (
     GROUPED_FOLDS,
     LEAKAGE,
@@ -137,9 +136,8 @@ class FromFile:
 
     def _rows(self, table: Table) -> dict[str, list[int]]:
         rows = defaultdict(list)
-        prefix = f"{self.root}{os.sep}"
         for i in range(len(table.speakers)):
-            rows[recording(table, i).removeprefix(prefix).replace(os.sep, "/")].append(i)
+            rows[named_from(recording(table, i), self.root)].append(i)
         return rows
 
 

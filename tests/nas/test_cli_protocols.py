@@ -145,7 +145,7 @@ def test_folds_of_a_file_outlive_it(space: Path, folder: Path, tmp_path: Path) -
     assert document("robustness", mine / ".." / "best", "--on", "test")["utterances"] == 12
     assert (mine / "folds.json").read_bytes() == (best / "folds.json").read_bytes()
     run("data", "folds", folder, "--protocol", "leave-one-speaker-out", "--out", file)
-    with pytest.raises(NasError, match="this is not the run that was started: folds:"):
+    with pytest.raises(NasError, match="this is not the run that was started: evaluator.folds:"):
         run("search", "--resume", out, "--folds", file)
 
 

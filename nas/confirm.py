@@ -7,7 +7,7 @@ from typing import Any
 
 from nas.corpus import load
 from nas.evaluation import Evaluation
-from nas.folding import described, open_split, recorded
+from nas.folding import described, open_recorded
 from nas.outer import Model, Step, measure_outer, summarise
 from nas.study import Study
 from search_spaces.errors import NasError
@@ -55,7 +55,7 @@ def confirm(
     from eval.training import Recipe
 
     prepare_cpu()
-    split = open_split({**config, **recorded(config, study.folder)}, say)
+    split = open_recorded(config, config, study.folder, say)
     dataset = load(config, say)
     if dataset.digest != config["digest"]:
         raise NasError(

@@ -180,11 +180,22 @@ def write_folder(
     if weights is not None:
         shutil.copyfile(weights, making / "model.safetensors")
     if folds is not None:
-        shutil.copyfile(folds, making / FOLDS_FILE)
+        _copy_folds(folds, making)
     card = _card(architecture, full, metrics, weights is not None)
     (making / "README.md").write_text(card, encoding="utf-8")
     making.replace(folder)
     return folder
+
+
+def _copy_folds(folds: Path, folder: Path) -> None:
+    try:
+        shutil.copyfile(folds, folder / FOLDS_FILE)
+    except OSError as error:
+        raise NasError(
+            f"cannot read the folds of the run: {error.strerror}",
+            where=str(folds),
+            hint="put the file back; the figures are of these folds",
+        ) from None
 
 
 def read_folder(folder: Path) -> Exported:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from search_spaces.errors import NasError
+
 if TYPE_CHECKING:
     from eval.corpora import Corpus
     from eval.protocols import Folding
@@ -73,7 +75,7 @@ def open_split(request: Mapping[str, Any], say: Say, test_fold: int | None = Non
     Args:
         request: ``data``, ``class_map``, and what ``KEYS`` names.
         say: Told what is fetched.
-        test_fold: Only the inner folds of this outer fold are tried; None for those of none.
+        test_fold: The outer fold whose inner folds are tried too.
 
     Raises:
         NasError: The corpus cannot be opened, or not be split so.
@@ -96,6 +98,30 @@ def open_split(request: Mapping[str, Any], say: Say, test_fold: int | None = Non
     if test_fold is not None and 0 <= test_fold < len(outer):
         folding.inner(table, outer[test_fold].fit)
     return Split(corpus, folding)
+
+
+def open_recorded(
+    request: Mapping[str, Any], record: Mapping[str, Any], folder: Path, say: Say
+) -> Split:
+    """Open a corpus with the split of a record.
+
+    Args:
+        request: ``data`` and ``class_map``.
+        record: See `recorded`.
+        folder: See `recorded`.
+        say: Told what is fetched.
+
+    Raises:
+        NasError: As `open_split`, or the file of the folds is not the one of the record.
+    """
+    split = open_split({**request, **recorded(record, folder)}, say)
+    if split.digest() != record.get("folds"):
+        raise NasError(
+            "these are not the folds of the record: the file has changed",
+            where=str(folder / FILE),
+            hint="put the file back, or start again with --folds",
+        )
+    return split
 
 
 def recorded(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from typing import Any
 from nas.corpus import class_map_for, corpus_for, load
 from nas.export import Exported, read_folder, write_folder
 from nas.folding import FILE as FOLDS_FILE
-from nas.folding import KEYS, open_split, recorded
+from nas.folding import KEYS, Split, open_recorded, open_split
 from search_spaces.errors import NasError
 
 
@@ -58,8 +58,7 @@ def retrain(
         )
     prepare_cpu()
     features = _request(model, family, data, class_map, say)
-    asked = _split(model, features, split or {})
-    chosen = open_split({**features, **asked}, say)
+    chosen = _split(model, features, split or {}, say)
     dataset = load(features, say)
     outer = chosen.folding.outer(dataset)
     mixed = chosen.folding.mixed(dataset, outer)
@@ -98,13 +97,17 @@ def retrain(
 
 
 def _split(
-    model: Exported, features: Mapping[str, Any], asked: Mapping[str, Any]
-) -> dict[str, Any]:
-    """Return what to split by: what is asked for, else what the search did on its corpus."""
+    model: Exported,
+    features: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> Split:
+    """Split as is asked for, else as the search did on its corpus, else as is usual."""
     if any(asked.get(k) for k in KEYS):
-        return dict(asked)
-    same = features.get("data") == model.config["features"].get("data")
-    return recorded(model.config, model.folder) if same else {}
+        return open_split({**features, **asked}, say)
+    if features.get("data") == model.config["features"].get("data"):
+        return open_recorded(features, model.config, model.folder, say)
+    return open_split(features, say)
 
 
 def _request(

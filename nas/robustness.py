@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
 from nas.export import Exported, read_folder
-from nas.folding import Split, open_split, recorded
+from nas.folding import Split, open_recorded
 from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
@@ -76,7 +76,7 @@ def measure_robustness(
         )
     split = None
     if data is None and model.config.get("held_out") is not None:
-        split = open_split({**asked, **recorded(model.config, exported)}, say)
+        split = open_recorded(asked, model.config, exported, say)
     indices, where = _unseen(model, dataset, part or "validation", split, other=data is not None)
     mixed = split is not None and bool(model.config.get("speaker_dependent"))
     network = load_network(

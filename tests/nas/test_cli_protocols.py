@@ -145,8 +145,14 @@ def test_folds_of_a_file_outlive_it(space: Path, folder: Path, tmp_path: Path) -
     assert document("robustness", mine / ".." / "best", "--on", "test")["utterances"] == 12
     assert (mine / "folds.json").read_bytes() == (best / "folds.json").read_bytes()
     run("data", "folds", folder, "--protocol", "leave-one-speaker-out", "--out", file)
-    with pytest.raises(NasError, match="this is not the run that was started: evaluator.folds:"):
+    with pytest.raises(NasError, match=r"not the run that was started: evaluator\.folds"):
         run("search", "--resume", out, "--folds", file)
+    (out / "folds.json").write_bytes(file.read_bytes())
+    with pytest.raises(NasError, match="not the folds of the record"):
+        run("confirm", out)
+    (out / "folds.json").unlink()
+    with pytest.raises(NasError, match="cannot read the folds of the run"):
+        run("export", out, "--out", tmp_path / "none")
 
 
 def test_a_run_of_before_protocols_had_names(space: Path, folder: Path, tmp_path: Path) -> None:

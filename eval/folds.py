@@ -252,30 +252,6 @@ def leave_out(
     return folds
 
 
-def deal_out(
-    indices: Indices, labels: Sequence[object], *, k: int, rng: np.random.Generator
-) -> list[Fold]:
-    """Deal items to ``k`` folds at random, every label as evenly as it goes; unchecked.
-
-    Args:
-        indices: Of the items, in order.
-        labels: Of each of ``indices``.
-        k: Number of folds.
-        rng: Source of the order.
-    """
-    fold_of = np.empty(len(indices), np.int64)
-    dealt = 0
-    for label in sorted(set(labels), key=str):
-        mine = rng.permutation(np.flatnonzero([other == label for other in labels]))
-        fold_of[mine] = (dealt + np.arange(len(mine))) % k
-        dealt += len(mine)
-    return [
-        Fold(f"part {i + 1}", indices[fold_of != i], indices[fold_of == i])
-        for i in range(k)
-        if (fold_of == i).any()
-    ]
-
-
 def shared_speakers(fold: Fold, dataset: Table) -> list[str]:
     """Return the speakers on both sides of a fold."""
     speakers = np.array(dataset.speakers, dtype=object)

@@ -17,7 +17,6 @@ from eval.folds import (
     Table,
     automatic_inner,
     automatic_outer,
-    deal_out,
     has_split,
     leave_out,
     official_test,
@@ -185,3 +184,27 @@ class ByUtterance:
 def recording(table: Table, i: int) -> str:
     """Return what utterance ``i`` is cut from: its file, or itself where no paths are known."""
     return re.sub(r"#\d+$", "", table.paths[i]) if table.paths else str(i)
+
+
+def deal_out(
+    indices: Indices, labels: Sequence[object], *, k: int, rng: np.random.Generator
+) -> list[Fold]:
+    """Deal items to ``k`` folds at random, every label as evenly as it goes; unchecked.
+
+    Args:
+        indices: Of the items, in order.
+        labels: Of each of ``indices``.
+        k: Number of folds.
+        rng: Source of the order.
+    """
+    fold_of = np.empty(len(indices), np.int64)
+    dealt = 0
+    for label in sorted(set(labels), key=str):
+        mine = rng.permutation(np.flatnonzero([other == label for other in labels]))
+        fold_of[mine] = (dealt + np.arange(len(mine))) % k
+        dealt += len(mine)
+    return [
+        Fold(f"part {i + 1}", indices[fold_of != i], indices[fold_of == i])
+        for i in range(k)
+        if (fold_of == i).any()
+    ]

@@ -18,6 +18,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -81,10 +82,7 @@ def audio_quality(path: Path) -> Quality:
         raise NasError(f"cannot read the audio: {error}", where=str(path)) from error
 
 
-def _measure(file: object, path: Path) -> Quality:
-    import soundfile
-
-    assert isinstance(file, soundfile.SoundFile)
+def _measure(file: Any, path: Path) -> Quality:
     window = max(1, round(file.samplerate * WINDOW))
     full = FULL_SCALE_8_BIT if file.subtype in ("PCM_S8", "PCM_U8") else FULL_SCALE
     digest, runs, total, power = hashlib.sha256(), Runs(RUN), 0, 0.0

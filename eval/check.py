@@ -13,7 +13,7 @@ from eval.check_files import Progress, Read, read_files
 from eval.corpora import ClassMap, Corpus, open_corpus
 from eval.fold_tables import fold_rows
 from eval.folding import choose_folding
-from eval.folds import Groups
+from eval.folds import Fold, Groups
 from eval.protocols import Folding
 
 _UNITS = {"audio": "s", "features": "frames", "events": "s", "event images": "s"}
@@ -141,24 +141,37 @@ def _leaks(
     same: Sequence[Sequence[int]], corpus: Corpus, folding: Folding, table: Groups
 ) -> Iterator[tuple[Sequence[int], str]]:
     """Yield the copies that stand on both sides of a fold, or contradict each other."""
-    if not same:
-        return
-    folds = [(f"fold {f.name}", f) for f in folding.outer(table)]
-    for name, outer in list(folds):
-        inner = folding.inner(table, outer.fit)
-        folds += [(f"validation fold {f.name} of {name}", f) for f in inner]
-    sides = [(name, set(f.fit.tolist()), set(f.held.tolist())) for name, f in folds]
-    for group in same:
+    crossed = _crossed(same, folding, table) if same else []
+    for group, names in zip(same, crossed, strict=True):
         for what, values in (
             ("speakers", {corpus.utterances[i].speaker for i in group}),
             ("labels", {corpus.utterances[i].label for i in group}),
         ):
             if len(values) > 1:
                 yield group, f"of {what} {', '.join(sorted(values))}"
-        crossed = [n for n, fit, held in sides if fit & set(group) and held & set(group)]
-        if crossed:
-            more = f" and {len(crossed) - 1} more" if len(crossed) > 1 else ""
-            yield group, f"on both sides of {crossed[0]}{more}"
+        if names:
+            more = f" and {len(names) - 1} more" if len(names) > 1 else ""
+            yield group, f"on both sides of {names[0]}{more}"
+
+
+def _crossed(same: Sequence[Sequence[int]], folding: Folding, table: Groups) -> list[list[str]]:
+    """Return the folds, outer ones first, that each group of copies is on both sides of."""
+    group_of = np.full(len(table.speakers), -1)
+    for number, group in enumerate(same):
+        group_of[list(group)] = number
+    tests: list[list[str]] = [[] for _ in same]
+    validations: list[list[str]] = [[] for _ in same]
+
+    def note(fold: Fold, name: str, names: list[list[str]]) -> None:
+        for number in np.intersect1d(group_of[fold.fit], group_of[fold.held]):
+            if number >= 0:
+                names[number].append(name)
+
+    for outer in folding.outer(table):
+        note(outer, f"fold {outer.name}", tests)
+        for fold in folding.inner(table, outer.fit):
+            note(fold, f"validation fold {fold.name} of fold {outer.name}", validations)
+    return [a + b for a, b in zip(tests, validations, strict=True)]
 
 
 def _audio(corpus: Corpus, read: Read) -> dict[str, Any]:

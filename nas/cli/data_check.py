@@ -71,10 +71,8 @@ def _broken(report: dict[str, Any]) -> list[str]:
 
 
 def _leaks(report: dict[str, Any]) -> list[str]:
-    leaks = report["leaks"]
-    return ["the same recording:" if leaks else ""][: len(leaks)] + [
-        f"  {leak['why']}: {', '.join(leak['files'])}" for leak in leaks
-    ]
+    leaks = [f"  {leak['why']}: {', '.join(leak['files'])}" for leak in report["leaks"]]
+    return ["the same recording:", *leaks] if leaks else []
 
 
 def _print(report: dict[str, Any], out: Out) -> None:

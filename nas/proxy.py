@@ -190,7 +190,7 @@ def _brief_training(
                 evaluator.family.twin(a),
                 evaluator.dataset,
                 evaluator.folds[:1],
-                family=evaluator.family.name,
+                family=evaluator.reference,
                 fidelity=ANN_FIDELITY,
                 seed=derived_seed(seed, "twin", a.hash),
                 recipe=evaluator.recipe,

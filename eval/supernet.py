@@ -21,6 +21,8 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from eval.batches import collate, ordered, shuffled
+from eval.energy.operations import OperationCounter
+from eval.energy.parts import operations_by_part
 from eval.folds import Fold, Indices
 from eval.recall import recall
 from eval.seeds import derived_seed
@@ -38,6 +40,7 @@ POOL = 8  # of which the smallest and the largest are taken at every step
 BETWEEN = 2  # random ones beside them
 CALIBRATION = 128  # utterances that normalisation statistics are taken on again
 BRIEF = 64  # so many of them for a score, which has to be cheap
+COUNTED = 2  # utterances that operations are counted on
 SCORED = 128  # utterances of the held part that a score is of, however many there are
 
 
@@ -62,6 +65,7 @@ class Supernet:
         self.seed = seed
         self.shared: dict[str, Tensor] = {}
         self._scores: dict[str, dict[str, float]] = {}
+        self._operations: dict[str, dict[str, float]] = {}
         rng = np.random.default_rng([seed, 0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "supernet"))
@@ -116,6 +120,22 @@ class Supernet:
                 self._scores[twin.hash] = self._score(twin)
             out.append(dict(self._scores[twin.hash]))
         return out
+
+    @torch.no_grad()
+    def operations(self, architecture: Mapping[str, Any]) -> dict[str, float]:
+        """Count the operations of a twin per utterance, by part of the network."""
+        twin = Architecture(self.family.twin(architecture))
+        if twin.hash not in self._operations:
+            self._operations[twin.hash] = self._count(twin)
+        return dict(self._operations[twin.hash])
+
+    def _count(self, twin: Architecture) -> dict[str, float]:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(0)  # a sum over zeros would be counted as one over spikes
+            network = self.twin(twin).eval()
+        with OperationCounter(network).counting() as counter:
+            network(*collate(self.dataset, _some(self.fold.held, COUNTED))[:2])
+        return operations_by_part(counter.table())
 
     def inherit(self, network: nn.Module, architecture: Mapping[str, Any]) -> None:
         """Copy borrowed weights into a candidate or its twin, to begin a training from them.

@@ -149,6 +149,7 @@ class CorpusEvaluator:
         self.dataset = dataset
         self.space = space
         self.family = get_family(space.family)
+        self.reference = str(space.family)  # by which one of a person's own is found again
         self.family.check_space(space)
         self.request = dict(request)
         self.profile = load_profile(profile or DEFAULT_PROFILE).name
@@ -187,7 +188,7 @@ class CorpusEvaluator:
             architecture,
             self.dataset,
             self.folds,
-            family=self.family.name,
+            family=self.reference,
             fidelity=fidelity,
             seed=seed,
             recipe=self.recipe,
@@ -233,7 +234,7 @@ class CorpusEvaluator:
             "digest": self.dataset.digest,
             "source": dict(self.dataset.source),
             "classes": list(self.dataset.classes),
-            "family": self.family.name,
+            "family": self.reference,
             "protocol": self.protocol,
             "speaker_dependent": self.speaker_dependent,
             "folds": self._folds_digest,

@@ -12,7 +12,7 @@ from nas.evaluation import DiskFull, Evaluation
 from nas.executors.workers import Workers, make_executor
 from nas.halving import agreement
 from nas.jobs import jobs_of
-from nas.proxy import Proxy, make_proxy, proxy_agreement, supernets
+from nas.proxy import Proxy, beside, make_proxy, proxy_agreement, supernets
 from nas.searchers import Searcher, make_searcher
 from nas.study import Study
 from search_spaces.errors import NasError
@@ -98,14 +98,17 @@ def _with_scores(
 ) -> Evaluation:
     """Keep what the proxy says of an architecture beside what came out.
 
-    The searcher says of which ones; chosen by the proxy's help or not, or the pairs would not
-    show what it is worth.
+    The searcher says which ones to score; chosen by the proxy's help or not, or the pairs would
+    not show what it is worth. Operations are counted of all.
     """
     wanted = getattr(searcher, "wants_score", None)
-    if proxy is None or wanted is None or not evaluation.ok or not wanted(study.archive()):
+    if proxy is None or wanted is None or not evaluation.ok:
         return evaluation
-    [scores] = proxy([evaluation.architecture])
-    return replace(evaluation, metrics={**evaluation.metrics, "proxy": dict(scores)})
+    ask = proxy if wanted(study.archive()) else proxy.operations
+    [scores] = ask([evaluation.architecture])
+    if not scores:
+        return evaluation
+    return replace(evaluation, metrics={**evaluation.metrics, "proxy": beside(evaluation, scores)})
 
 
 def _log_trust(study: Study, searcher: Searcher, proxy: Proxy | None) -> None:

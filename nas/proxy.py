@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.archive import Archive
+from nas.evaluation import Evaluation
+from nas.guidance.energy import ENERGIES, OBJECTIVE, OPERATIONS
 from nas.halving import kendall
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError, nearest
@@ -25,7 +27,7 @@ SUPERNET_FILE = "supernet-{}.safetensors"
 SUPERNET_EPOCHS = 4
 ANN_FIDELITY = 0.25  # of the epochs, on one validation fold
 
-Scores = Mapping[str, float]
+Scores = Mapping[str, Any]
 Say = Callable[[str], None]
 
 
@@ -36,6 +38,7 @@ class Proxy:
         score: Scores architectures.
         names: Objectives to keep of what it returns.
         seconds: Already spent on making it.
+        count: Counts the operations of a ReLU twin by part; None where only scoring tells them.
     """
 
     def __init__(
@@ -43,14 +46,21 @@ class Proxy:
         score: Callable[[Sequence[Architecture]], Sequence[Scores]],
         names: Sequence[str],
         seconds: float = 0.0,
+        count: Callable[[Architecture], Mapping[str, float]] | None = None,
     ) -> None:
         self._score = score
         self._names = tuple(names)
         self.seconds = seconds
-        self.known: dict[str, dict[str, float]] = {}
+        self.known: dict[str, dict[str, Any]] = {}
+        self._count = count if OBJECTIVE in self._names else None
+        self._counted: dict[str, dict[str, Any]] = {}
 
     def __call__(self, architectures: Sequence[Architecture]) -> list[Scores]:
-        """Return ``{objective: score}`` of each, in natural direction."""
+        """Return ``{objective: score}`` of each, in natural direction.
+
+        Where energy is an objective, also ``operations`` of the ReLU twin by part, if they are
+        known: energy is predicted from them (``nas.guidance.energy``).
+        """
         new = [a for a in architectures if a.hash not in self.known]
         if new:
             began = time.perf_counter()
@@ -59,9 +69,29 @@ class Proxy:
                     [scores] = self._score([a])
                 except NasError:  # it cannot be built; the driver will refuse it
                     scores = {}
-                self.known[a.hash] = {n: float(scores[n]) for n in self._names if n in scores}
+                kept: dict[str, Any] = {n: float(scores[n]) for n in self._names if n in scores}
+                if OBJECTIVE in self._names and OPERATIONS in scores:
+                    kept[OPERATIONS] = dict(scores[OPERATIONS])
+                self.known[a.hash] = kept | self._operations(a)
             self.seconds += time.perf_counter() - began
         return [self.known[a.hash] for a in architectures]
+
+    def operations(self, architectures: Sequence[Architecture]) -> Sequence[Scores]:
+        """Return the operations alone, where they can be counted without a score."""
+        began = time.perf_counter()
+        found = [self._operations(a) for a in architectures]
+        self.seconds += time.perf_counter() - began
+        return found
+
+    def _operations(self, a: Architecture) -> dict[str, Any]:
+        if self._count is None:
+            return {}
+        if a.hash not in self._counted:
+            try:
+                self._counted[a.hash] = {OPERATIONS: dict(self._count(a))}
+            except NasError:
+                self._counted[a.hash] = {}
+        return self._counted[a.hash]
 
 
 def make_proxy(
@@ -89,7 +119,19 @@ def make_proxy(
         return Proxy(_brief_training(evaluator, seed), names)
     began = time.perf_counter()
     [net] = supernets(evaluator, folder, seed, say, folds=1).values()
-    return Proxy(net.score, names, time.perf_counter() - began)
+    return Proxy(net.score, names, time.perf_counter() - began, net.operations)
+
+
+def beside(evaluation: Evaluation, scores: Scores) -> dict[str, Any]:
+    """Return what is kept of scores in an evaluation: with its own energy by part, if of use."""
+    kept = dict(scores)
+    layers = evaluation.metrics.get("layers")
+    if OPERATIONS in kept and layers:
+        from eval.energy.parts import energy_by_part
+        from eval.energy.profile import load_profile
+
+        kept[ENERGIES] = energy_by_part(layers, load_profile(evaluation.metrics["energy_profile"]))
+    return kept
 
 
 def proxy_agreement(archive: Archive) -> dict[str, dict[str, Any]]:
@@ -138,22 +180,29 @@ def supernets(
 def _brief_training(
     evaluator: CorpusEvaluator, seed: int
 ) -> Callable[[Sequence[Architecture]], list[dict[str, Any]]]:
+    from eval.energy.parts import operations_by_part
     from eval.evaluate import evaluate
     from eval.seeds import derived_seed
 
     def score(architectures: Sequence[Architecture]) -> list[dict[str, Any]]:
-        return [
+        twins = (
             evaluate(
                 evaluator.family.twin(a),
                 evaluator.dataset,
                 evaluator.folds[:1],
-                family=evaluator.family.name,
+                family=evaluator.reference,
                 fidelity=ANN_FIDELITY,
                 seed=derived_seed(seed, "twin", a.hash),
                 recipe=evaluator.recipe,
                 profile=evaluator.profile,
             )
             for a in architectures
+        )
+        # a ReLU network's energy is not that of spikes, its operations tell it
+        return [
+            {"wa": t["wa"], "ua": t["ua"], "macro_f1": t["macro_f1"], "loss": t["loss"]}
+            | {OPERATIONS: operations_by_part(t["layers"])}
+            for t in twins
         ]
 
     return score

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,7 +13,9 @@ from scipy.stats import norm
 from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.encoding import Encoder
+from nas.guidance.energy import OBJECTIVE, OPERATIONS, EnergyModel
 from nas.guidance.gp import Columns, GaussianProcess, Settings
+from nas.guidance.target import DECADES, Scale, Target
 from nas.pareto import Matrix
 from search_spaces.architecture import Architecture
 from search_spaces.space import Constraint
@@ -20,33 +23,7 @@ from search_spaces.space import Constraint
 Rows = npt.NDArray[np.bool_]
 
 LIMIT = 192
-DECADES = 10.0  # a positive quantity that spans this factor is modelled by its logarithm
-GAIN = 0.95  # an extra input must lower the leave-one-out error to this share
-PAIRS = 15
 TAIL = 3.0
-
-
-@dataclass(frozen=True)
-class Scale:
-    """How a measured quantity is turned into what is modelled: a loss, in log if it spans decades.
-
-    Args:
-        sign: 1 to minimise the quantity, -1 to maximise it.
-        log: Whether the logarithm is modelled.
-    """
-
-    sign: float
-    log: bool
-
-    @classmethod
-    def of(cls, losses: Matrix, sign: float) -> Scale:
-        """Choose by the values seen, given as losses."""
-        log = sign > 0 and losses.min() > 0 and losses.max() > DECADES * losses.min()
-        return cls(sign, bool(log))
-
-    def __call__(self, losses: Matrix) -> Matrix:
-        """Map losses to what is modelled."""
-        return np.log(np.maximum(losses, 1e-300)) if self.log else losses
 
 
 @dataclass(frozen=True)
@@ -62,71 +39,6 @@ class Prediction:
     mean: Matrix
     deviation: Matrix
     feasible: Matrix
-
-
-class Target:
-    """One modelled quantity: a Gaussian process over architecture, fidelity and proxy score.
-
-    Args:
-        name: Of the quantity.
-        x: ``[N, D]`` architectures and log fidelity.
-        y: ``[N]`` values.
-        columns: What the inputs are.
-        given: Hyper-parameters by name of the process; those missing are fitted. Where those
-            of the plain process are there, whether the scores are of use was decided with them.
-        proxy: ``[N]`` scores, NaN where there is none.
-
-    Attributes:
-        plain: The process without scores.
-        with_proxy: The one with them, None unless they lower the leave-one-out error enough.
-        gain: By which share they lower it, NaN while too few are known.
-        settings: Hyper-parameters of every process that was fitted.
-    """
-
-    def __init__(
-        self,
-        name: str,
-        x: Matrix,
-        y: Matrix,
-        columns: Columns,
-        given: Mapping[str, Settings],
-        proxy: Matrix,
-    ) -> None:
-        self.name, self.x, self.y, self.columns = name, x, y, columns
-        self._given = given
-        self.settings: dict[str, Settings] = {}
-        self.plain = self._fit(name, x, y, columns)
-        self.with_proxy: GaussianProcess | None = None
-        self.gain = float("nan")
-        known = np.isfinite(proxy)
-        if known.sum() < PAIRS or np.ptp(proxy[known]) == 0.0:
-            return
-        decided = f"{name} with score" in given if name in given else None
-        if self._helps(proxy, known) if decided is None else decided:
-            self._use(proxy, known)
-
-    def _fit(self, role: str, x: Matrix, y: Matrix, columns: Columns) -> GaussianProcess:
-        process = GaussianProcess(x, y, columns, self._given.get(role))
-        self.settings[role] = process.settings
-        return process
-
-    def _helps(self, proxy: Matrix, known: Rows) -> bool:
-        """Whether the scores explain what the architecture does not."""
-        x, y, score = self.x[known], self.y[known], proxy[known]
-        without = self.plain if known.all() else GaussianProcess(x, y, self.columns)
-        scored = GaussianProcess(np.column_stack([x, score]), y, self.columns.more(1))
-        errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in (without, scored)]
-        self.gain = 1.0 - errors[1] / errors[0] if errors[0] > 0 else 0.0
-        return errors[1] <= GAIN * errors[0]
-
-    def _use(self, proxy: Matrix, known: Rows) -> None:
-        filled = proxy.copy()
-        if not known.all():  # what was never scored gets the score its architecture suggests
-            scores = self._fit(f"{self.name} score", self.x[known], proxy[known], self.columns)
-            filled[~known] = scores.predict(self.x[~known])[0]
-        everything = np.column_stack([self.x, filled])
-        more = self.columns.more(1)
-        self.with_proxy = self._fit(f"{self.name} with score", everything, self.y, more)
 
 
 class Surrogate:
@@ -154,18 +66,22 @@ class Surrogate:
         losses = archive.losses(self.evaluations)
         signs = [1.0 if d == "minimize" else -1.0 for d in space.objectives.values()]
         self.scales = [Scale.of(losses[:, j], s) for j, s in enumerate(signs)]
+        self.energy = EnergyModel(self.evaluations)
         self.targets: dict[str, Target] = {}
         for j, name in enumerate(space.objectives):
             y = _tamed(self.scales[j](losses[:, j]))
-            scores = _proxy_scores(self.evaluations, name)
+            if name == OBJECTIVE:
+                scores = self.scales[j](self.energy.left_out())
+            else:
+                scores = _proxy_scores(self.evaluations, name)
             self.targets[name] = Target(name, x, y, self.columns, settings, scores)
         self._limits = _limits(self, archive, x, settings)
         self._success = _success(self, archive, settings)
 
     @property
-    def uses_proxy(self) -> bool:
-        """Whether a proxy score explains any objective better than the architecture alone."""
-        return any(t.with_proxy is not None for t in self.targets.values())
+    def heeded(self) -> frozenset[str]:
+        """Objectives that a proxy's score explains better than the architecture alone."""
+        return frozenset(n for n, t in self.targets.items() if t.with_proxy is not None)
 
     @property
     def level(self) -> Matrix:
@@ -189,14 +105,14 @@ class Surrogate:
     def predict(
         self,
         architectures: Sequence[Architecture],
-        scores: Sequence[Mapping[str, float]] | None = None,
+        scores: Sequence[Mapping[str, Any]] | None = None,
     ) -> Prediction:
         """Predict at fidelity 1, with proxy scores where they are given and of use."""
         x = np.column_stack([self.encoder(architectures), np.zeros(len(architectures))])
         means, deviations = [], []
         for name, target in self.targets.items():
             process, inputs = target.plain, x
-            given = [s.get(name) for s in scores] if scores is not None else [None]
+            given = self._scores(name, architectures, scores)
             if target.with_proxy is not None and all(g is not None for g in given):
                 process = target.with_proxy
                 inputs = np.column_stack([x, np.array(given, dtype=np.float64)])
@@ -209,6 +125,24 @@ class Surrogate:
         if self._success is not None:
             feasible *= np.clip(self._success.predict(x)[0], 0.02, 1.0)
         return Prediction(np.column_stack(means), np.column_stack(deviations), feasible)
+
+    def _scores(
+        self,
+        name: str,
+        architectures: Sequence[Architecture],
+        scores: Sequence[Mapping[str, Any]] | None,
+    ) -> list[float | None]:
+        """Return what is known of an objective before training, in the model's unit."""
+        if scores is None:
+            return [None]
+        if name != OBJECTIVE:
+            return [s.get(name) for s in scores]
+        scale = self.scales[list(self.targets).index(name)]
+        found = [
+            self.energy.predict(a, s[OPERATIONS]) if OPERATIONS in s else None
+            for a, s in zip(architectures, scores, strict=True)
+        ]
+        return [None if f is None else float(scale(np.array([f]))[0]) for f in found]
 
     def _inputs(self, x: Matrix, evaluations: Sequence[Evaluation]) -> Matrix:
         fidelity = np.log([e.fidelity for e in evaluations])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 
@@ -12,7 +12,8 @@ from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError, nearest
 from search_spaces.space import Space
 
-Proxy = Callable[[Sequence[Architecture]], Sequence[Mapping[str, float]]]
+# may also have a method `operations`, with the same arguments and nothing else in what it says
+Proxy = Callable[[Sequence[Architecture]], Sequence[Mapping[str, Any]]]
 
 
 class Searcher(Protocol):

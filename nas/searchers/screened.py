@@ -13,9 +13,11 @@ from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
+from nas.guidance.energy import OBJECTIVE
 from nas.guidance.gp import Settings
 from nas.guidance.screening import Merit, steers, trust
-from nas.guidance.surrogate import PAIRS, Surrogate, chosen
+from nas.guidance.surrogate import Surrogate, chosen
+from nas.guidance.target import PAIRS
 from nas.guidance.threads import one_thread
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
@@ -110,15 +112,16 @@ class Screened:
     def wants_score(self, archive: Archive) -> bool:
         """Whether what is evaluated next should be scored by the proxy, chosen by its help or not.
 
-        Until there are enough to tell what it is worth, while it is of use, and every third
-        time after that, so that it can come back.
+        Energy needs no score, only operations, which are counted in any case. Until there are
+        enough to tell what a score is worth, while it is of use, and every third time after
+        that, so that it can come back.
         """
         if self.proxy is None:
             return False
         if _scored_count(archive) < PAIRS or len(archive.evaluations) % 3 == 0:
             return True
         with one_thread():
-            return self._ready(archive) and self._surrogate(archive).uses_proxy
+            return self._ready(archive) and bool(self._surrogate(archive).heeded - {OBJECTIVE})
 
     def _one(self, archive: Archive, rng: np.random.Generator) -> Architecture:
         # drawn first, so that the course of the generator does not hang on the models
@@ -142,11 +145,19 @@ class Screened:
         merit = Merit(archive, surrogate, linear, steering)
         worth = merit(surrogate.predict(children))
         order = np.argsort(-worth, kind="stable")
-        if self.proxy is None or not surrogate.uses_proxy:
+        ask = self._source(surrogate)
+        if ask is None:
             return children[int(order[0])]
         best = [children[int(i)] for i in order[:ASKED]]
-        worth = merit(surrogate.predict(best, self.proxy(best)))
+        worth = merit(surrogate.predict(best, ask(best)))
         return best[int(np.argmax(worth))]
+
+    def _source(self, surrogate: Surrogate) -> Proxy | None:
+        """Return what to ask about candidates: counting operations is cheaper than a score."""
+        if self.proxy is None or not surrogate.heeded:
+            return None
+        count: Proxy | None = getattr(self.proxy, "operations", None)
+        return count if count is not None and surrogate.heeded == {OBJECTIVE} else self.proxy
 
     def _own(self, archive: Archive, rng: np.random.Generator) -> Architecture:
         for _ in range(DRAWS):
@@ -210,7 +221,8 @@ class Screened:
 
 
 def _scored_count(archive: Archive) -> int:
-    return sum(bool(e.metrics.get("proxy")) for e in archive.evaluations)
+    names = set(archive.space.objectives)
+    return sum(bool(names & set(e.metrics.get("proxy") or ())) for e in archive.evaluations)
 
 
 class _Cache(Generic[T]):

@@ -182,3 +182,23 @@ def test_a_warm_start_is_ahead_after_one_epoch(trained: Supernet):
             ]
             losses[name] = np.mean([r["loss"] for r in results])
         assert losses["warm"] < losses["cold"] - margin, neuron
+
+
+def test_operations_are_those_of_the_twin_per_utterance():
+    """By hand: a frame through 8 -> 16 costs 128 in `project`, a block 2 * 16 * 32 in `blocks`.
+
+    The block's inner width is twice its own; two utterances are counted, so the mean of their
+    lengths multiplies both. The readout costs 16 per frame (its sum) and 16 * 3 an utterance.
+    """
+    net = make()
+    held = net.fold.held
+    lengths = np.diff(net.dataset.offsets)[[held[0], held[-1]]]
+    values = {"encoder.width": 16, "encoder.depth": 1, "encoder.expansion": 2.0}
+    counted = net.operations({**values, "neuron.type": "plif", "calibration.kind": "none"})
+    frames = lengths.mean()
+    assert counted["project"] == 128 * frames
+    assert counted["blocks"] == 2 * 16 * 32 * frames
+    assert counted["readout"] == 16 * frames + 16 * 3
+    assert net.operations({**values, "neuron.type": "relu"}) == net.operations(
+        {**values, "neuron.type": "plif", "neuron.tau": 4.0}
+    )

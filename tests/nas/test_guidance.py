@@ -311,7 +311,7 @@ def test_a_proxy_is_used_while_it_explains_more_than_the_architecture(
     kind: str, used: bool
 ) -> None:
     surrogate = Surrogate(with_proxy(kind), Encoder(SPACE))
-    assert surrogate.uses_proxy == used
+    assert bool(surrogate.heeded) == used
     assert (surrogate.targets["ua"].gain > 0.05) == used
     new = [e.architecture for e in archive(2, seed=99).evaluations]
     low, high = (surrogate.predict(new, [{"ua": s}] * 2).mean[:, 0] for s in (-0.05, 0.05))

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas.evaluation import plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.workers import Workers
+from nas.folding import recorded as recorded_split
 from nas.loop import Observer, Say, run
 from nas.proxy import KINDS
 from nas.run_config import RunConfig, describe_environment
@@ -35,6 +37,9 @@ def search(
     frame_rate: float | None = None,
     sampling: str | None = None,
     class_map: str | Path | Mapping[str, str | None] | None = None,
+    protocol: str | None = None,
+    speaker_dependent: bool | None = None,
+    folds: str | Path | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
     guidance: bool | None = None,
@@ -73,6 +78,11 @@ def search(
         sampling: Which event frames make a clip, such as ``E4-S3``; for events.
         class_map: The class of some of the corpus's labels, None for those to leave out; or
             the path of a YAML file that says so. The run keeps its content.
+        protocol: How the corpus is split, as in `eval.protocols.NAMES`; by default the corpus's
+            usual one.
+        speaker_dependent: Let one voice be on both sides of a split, by random utterances if
+            neither ``protocol`` nor ``folds`` says otherwise. Every result then says so.
+        folds: A file or folder that lists the folds; the run keeps a copy.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
         guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
@@ -116,6 +126,9 @@ def search(
         "frame_rate": frame_rate,
         "sampling": sampling,
         "class_map": class_map,
+        "protocol": protocol,
+        "speaker_dependent": speaker_dependent or None,
+        "folds": str(folds) if folds is not None else None,
         "test_fold": test_fold,
         "validation_folds": validation_folds,
     }
@@ -162,7 +175,7 @@ def search(
             remeasure=_remeasures(remeasure, guided, chosen),
             created={**describe_environment(command), "workers": places.describe()},
         )
-        study = Study.create(folder, config)
+        study = Study.create(folder, config, getattr(chosen, "files", None))
     try:
         run(study, chosen, places, observer, say)
     finally:
@@ -183,7 +196,12 @@ def _resume(
 ) -> tuple[Study, Any]:
     """Open a run for writing after checking that nothing asked for contradicts it."""
     config = RunConfig.read(folder)
-    recorded = config.evaluator
+    recorded: dict[str, Any] = dict(config.evaluator)
+    if recorded["kind"] == "corpus":
+        recorded |= recorded_split(recorded, folder)
+        # a record of before protocols had names is compared as one that names its own
+        named = {k: recorded[k] for k in ("protocol", "speaker_dependent")}
+        config = replace(config, evaluator={**config.evaluator, **named})
     wanted_space = load_space(space) if space is not None else config.space
     if recorded["kind"] == "function" and evaluator is None:
         evaluator = recorded["reference"]

@@ -16,6 +16,8 @@ from eval.energy.profile import load_profile
 from nas.confirm import FILE as CONFIRM
 from nas.corpus import OPTIONS
 from nas.evaluation import Evaluation
+from nas.folding import FILE as FOLDS_FILE
+from nas.folding import WARNING, described, speaker_dependent
 from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
@@ -90,15 +92,16 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         "hash": e.architecture.hash,
         "classes": e.metrics.get("classes"),
         "features": {k: source.get(k) for k in ("data", *OPTIONS)},
+        **described(source),
+        "folds": source.get("folds"),
         "source": source.get("source"),
         "recipe": source.get("recipe"),
         "profile": source.get("profile"),
         "run": {"folder": str(study.folder), "command": study.config.created.get("command")},
     }
     metrics = {
-        "measured_on": "validation speakers of the search, predictions of all folds pooled"
-        if source.get("kind") == "corpus"
-        else "the run's own evaluator",
+        "measured_on": _measured_on(source),
+        **described(source),
         "objectives": dict(e.objectives),
         **e.metrics,
     }
@@ -109,8 +112,9 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
     if weights.is_file() and source.get("kind") == "corpus":
         fold = e.metrics["folds"][0]["held"]
         held_out = source["test"]
+        voices = "utterances" if speaker_dependent(source) else "speakers"
         config["weights"] = (
-            f"trained on the search speakers but for validation fold {fold};"
+            f"trained on the search {voices} but for validation fold {fold};"
             f" test fold {held_out} never seen"
         )
         # what the weights have not seen, for whoever measures them again
@@ -126,7 +130,15 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         config,
         metrics,
         weights if weights.is_file() else None,
+        study.folder / FOLDS_FILE if source.get("folds") else None,
     )
+
+
+def _measured_on(source: Mapping[str, Any]) -> str:
+    if source.get("kind") != "corpus":
+        return "the run's own evaluator"
+    what = "utterances" if speaker_dependent(source) else "speakers"
+    return f"validation {what} of the search, predictions of all folds pooled"
 
 
 def write_folder(
@@ -135,8 +147,17 @@ def write_folder(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     weights: Path | None,
+    folds: Path | None = None,
 ) -> Path:
     """Write an export folder, whole or not at all.
+
+    Args:
+        folder: Its place.
+        architecture: The architecture.
+        config: What ``config.json`` says.
+        metrics: What ``metrics.json`` says.
+        weights: File to copy, if there are any.
+        folds: File of the folds to copy, if they came from one.
 
     Raises:
         NasError: The folder exists.
@@ -158,10 +179,23 @@ def write_folder(
     _write_json(making / "metrics.json", metrics)
     if weights is not None:
         shutil.copyfile(weights, making / "model.safetensors")
+    if folds is not None:
+        _copy_folds(folds, making)
     card = _card(architecture, full, metrics, weights is not None)
     (making / "README.md").write_text(card, encoding="utf-8")
     making.replace(folder)
     return folder
+
+
+def _copy_folds(folds: Path, folder: Path) -> None:
+    try:
+        shutil.copyfile(folds, folder / FOLDS_FILE)
+    except OSError as error:
+        raise NasError(
+            f"cannot read the folds of the run: {error.strerror}",
+            where=str(folds),
+            hint="put the file back; the figures are of these folds",
+        ) from None
 
 
 def read_folder(folder: Path) -> Exported:
@@ -218,6 +252,7 @@ def _card(
         "## Measured",
         "",
         f"On {metrics.get('measured_on', 'unknown')}.",
+        *([f"**{WARNING[0].upper()}{WARNING[1:]}.**"] if speaker_dependent(config) else []),
         "",
         "| metric | value |",
         "|---|---|",
@@ -243,6 +278,8 @@ def _card(
         lines.append(f"- `model.safetensors`: {config.get('weights', 'trained weights')}")
     else:
         lines.append("- no weights are kept for this one: `nas train` makes them")
+    if config.get("folds"):
+        lines.append(f"- `{FOLDS_FILE}`: the folds that the figures are of")
     lines += [
         "- `architecture.yaml`: the parameters above",
         "- `config.json`: family, every value with defaults filled in, features, environment",

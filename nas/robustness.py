@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
 from nas.export import Exported, read_folder
+from nas.folding import Split, open_recorded
 from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
@@ -73,7 +74,11 @@ def measure_robustness(
             where=str(exported),
             hint=f"the network knows {', '.join(model.config['classes'])}",
         )
-    indices, where = _unseen(model, dataset, part or "validation", other=data is not None)
+    split = None
+    if data is None and model.config.get("held_out") is not None:
+        split = open_recorded(asked, model.config, exported, say)
+    indices, where = _unseen(model, dataset, part or "validation", split, other=data is not None)
+    mixed = split is not None and bool(model.config.get("speaker_dependent"))
     network = load_network(
         weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
     )
@@ -82,6 +87,8 @@ def measure_robustness(
         "hash": model.architecture.hash,
         "corpus": dataset.name,
         "measured_on": where,
+        "protocol": split.folding.name if split is not None else None,
+        "speaker_dependent": mixed,
         "utterances": len(indices),
         "steps": model.architecture.get("ttfs.steps"),
         "draws": draws,
@@ -90,16 +97,16 @@ def measure_robustness(
     }
 
 
-def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tuple[Indices, str]:
+def _unseen(
+    model: Exported, dataset: Dataset, part: str, split: Split | None, *, other: bool
+) -> tuple[Indices, str]:
     """Return utterances that the weights were not trained on, and whose they are."""
     import numpy as np
-
-    from eval.folds import inner_folds, outer_folds
 
     if other:
         return np.arange(len(dataset)), f"all of {dataset.name}"
     held = model.config.get("held_out")
-    if held is None:
+    if held is None or split is None:
         raise NasError(
             f"these weights have seen every utterance of {dataset.name}",
             where=str(model.folder),
@@ -110,6 +117,6 @@ def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tup
             f"corpus {dataset.name!r} is not the one of the search: its content has changed",
             where=str(model.folder),
         )
-    outer = outer_folds(dataset)[held["test_fold"]]
-    fold = outer if part == "test" else inner_folds(dataset, outer.fit)[0]
+    outer = split.folding.outer(dataset)[held["test_fold"]]
+    fold = outer if part == "test" else split.folding.inner(dataset, outer.fit)[0]
     return fold.held, f"{part} fold {fold.name} of {dataset.name}"

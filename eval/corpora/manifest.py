@@ -26,7 +26,6 @@ KINDS: dict[str, Kind] = {
     ".npz": "events",
 }
 
-LEAST_SPEAKERS = 3
 LEAST_UTTERANCES = 2  # of a class
 
 _Row = tuple[int, list[str]]
@@ -57,7 +56,7 @@ def read_manifest(
 
     Raises:
         NasError: A mistake in the manifest or in ``events.yaml`` beside it, with its line; or
-            a corpus that cannot be split by speakers.
+            a corpus that nothing can be learned from.
     """
     rows = _rows(path)
     _, header = next(rows, (1, []))
@@ -184,30 +183,22 @@ def _kind(path: Path) -> Kind:
     return KINDS[suffix]
 
 
-def check_whole(
-    path: Path, utterances: Sequence[Utterance], *, least_speakers: int = LEAST_SPEAKERS
-) -> tuple[str, ...]:
-    """Refuse what no speaker-independent evaluation can use.
+def check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """Refuse what nothing can be learned from.
+
+    How many speakers there are is not asked here: `eval.folds` refuses what it cannot split,
+    and a split by utterances or a measurement on all of a corpus needs no more than one.
 
     Args:
         path: The manifest or folder, for the error.
         utterances: All of them.
-        least_speakers: Fewer are refused here; `eval.folds` refuses what it cannot split.
 
     Returns:
         Notes on what it can use only badly.
 
     Raises:
-        NasError: Too few speakers, labels or utterances of a label; a split without a part.
+        NasError: Too few labels or utterances of a label; a split without a part.
     """
-    speakers = {u.speaker for u in utterances}
-    if len(speakers) < least_speakers:
-        raise NasError(
-            f"only {len(speakers)} speaker(s): {', '.join(sorted(speakers))}",
-            where=str(path),
-            hint=f"speaker-independent evaluation needs at least {least_speakers}:"
-            " train, validation, test",
-        )
     counts = Counter(u.label for u in utterances)
     if len(counts) < 2:
         raise NasError(

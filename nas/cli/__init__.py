@@ -23,7 +23,7 @@ COMMANDS = {
     "train": ("nas.cli.export", "Retrain an exported architecture on a corpus."),
     "robustness": ("nas.cli.robustness", "Jitter, lost spikes, clock steps, weight bits."),
     "space": ("nas.cli.space", "Check, sample and count search spaces."),
-    "data": ("nas.cli.data", "List, fetch and check corpora."),
+    "data": ("nas.cli.data", "List, fetch, check and split corpora."),
     "bench": ("nas.cli.bench", "Latency and memory of the attention kinds."),
 }
 

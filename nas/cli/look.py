@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import csv
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.fold_options import warn
 from nas.cli.output import Out, heading, shown, with_output
+from nas.folding import described
 
 if TYPE_CHECKING:
     from nas.evaluation import Evaluation
@@ -122,8 +125,10 @@ def show(run: Path, hash: str, out: Out) -> None:
             out.line(f"outside the constraint on {name} by {amount:g}")
         _print_confusion(e, out)
         _print_layers(e, out)
+        warn(out, study.config.evaluator)
 
-    out.result(evaluation_document(e), human, lambda: [e.architecture.hash])
+    document = {**evaluation_document(e), **described(study.config.evaluator)}
+    out.result(document, human, lambda: [e.architecture.hash])
 
 
 def evaluation_document(e: Evaluation) -> dict[str, Any]:
@@ -146,6 +151,7 @@ def front_document(study: Study) -> dict[str, Any]:
     knee = study.knee()
     return {
         "run": str(study.folder),
+        **described(study.config.evaluator),
         "objectives": dict(study.space.objectives),
         "front": [
             {
@@ -183,9 +189,18 @@ def print_front(study: Study, out: Out) -> None:
         f"{study.spent:g} of {study.config.budget} units spent",
         f"{failed} failed" if failed else "",
         f"energy: head only, {profile}" if profile else "",
-        "validation speakers" if study.config.evaluator.get("kind") == "corpus" else "",
+        _measured_on(study.config.evaluator),
     ]
     out.line("; ".join(p for p in parts if p))
+    warn(out, study.config.evaluator)
+
+
+def _measured_on(evaluator: Mapping[str, Any]) -> str:
+    if evaluator.get("kind") != "corpus":
+        return ""
+    split = described(evaluator)
+    what = "utterances" if split["speaker_dependent"] else "speakers"
+    return f"validation {what}, {split['protocol']}"
 
 
 def _print_confusion(e: Evaluation, out: Out) -> None:
@@ -220,8 +235,9 @@ def _print_layers(e: Evaluation, out: Out) -> None:
 
 
 def _write_csv(document: dict[str, Any], path: Path) -> None:
-    """Write one row per front member: hash, objectives, numeric metrics, parameters, knee."""
+    """Write one row per front member: hash, objectives, metrics, parameters, knee, split."""
     rows = []
+    split = {k: document[k] for k in ("protocol", "speaker_dependent") if k in document}
     for m in document["front"]:
         metrics = {
             k: v
@@ -229,7 +245,7 @@ def _write_csv(document: dict[str, Any], path: Path) -> None:
             if isinstance(v, int | float | str) and k not in m["objectives"]
         }
         row = {"hash": m["hash"], **m["objectives"], **metrics, **m["architecture"]}
-        rows.append({**row, "knee": m["knee"]})
+        rows.append({**row, "knee": m["knee"], **split})
     names = list(dict.fromkeys(k for r in rows for k in r)) or ["hash"]
     with path.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, names)

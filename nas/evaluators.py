@@ -119,7 +119,8 @@ class CorpusEvaluator:
         request: How the dataset was asked for; plain data that makes it again.
         test_fold: Which outer fold holds the test speakers.
         inner: At most this many validation folds, None for all.
-        profile: Cost model of the energy.
+        profile: Cost model of the energy: name, path or content; None for the space's, else
+            the default.
     """
 
     checkpoints = True
@@ -132,7 +133,7 @@ class CorpusEvaluator:
         *,
         test_fold: int = 0,
         inner: int | None = None,
-        profile: str | None = None,
+        profile: str | Mapping[str, Any] | None = None,
     ) -> None:
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
         from eval.folds import inner_folds, outer_folds
@@ -146,7 +147,7 @@ class CorpusEvaluator:
         self.family = get_family(space.family)
         self.family.check_space(space)
         self.request = dict(request)
-        self.profile = load_profile(profile or DEFAULT_PROFILE).name
+        self.profile = load_profile(profile or space.profile or DEFAULT_PROFILE).spec
         self.recipe = Recipe()
         outer = outer_folds(dataset)
         if not 0 <= test_fold < len(outer):

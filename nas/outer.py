@@ -36,7 +36,7 @@ def measure_outer(
     seeds: int,
     *,
     recipe: Recipe,
-    profile: str,
+    profile: str | Mapping[str, Any],
     record: Path | None,
     step: Step,
 ) -> list[dict[str, Any]]:

@@ -12,9 +12,10 @@ from typing import Any
 import yaml
 
 import nas
-from eval.energy.profile import load_profile
+from eval.energy.profile import DEFAULT_PROFILE, load_profile, profile_names
 from nas.confirm import FILE as CONFIRM
 from nas.corpus import OPTIONS
+from nas.energy_report import EnergyReport, energy_lines, report
 from nas.evaluation import Evaluation
 from nas.outer import read_rows
 from nas.run_config import describe_environment
@@ -77,8 +78,9 @@ def choose(study: Study, best: str | None, trial: str | None) -> Evaluation:
 def export(study: Study, e: Evaluation, folder: Path) -> Path:
     """Write an architecture of a run as a folder.
 
-    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md`` and, for
-    members of the front, ``model.safetensors``.
+    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md``, for what
+    recorded its operations ``energy.json`` (every profile) and for members of the front
+    ``model.safetensors``.
 
     Raises:
         NasError: The folder exists.
@@ -156,9 +158,12 @@ def write_folder(
     full = {"format": FORMAT, **config, "environment": describe_environment()}
     _write_json(making / "config.json", full)
     _write_json(making / "metrics.json", metrics)
+    energy = _energy(architecture, config, metrics)
+    if energy is not None:
+        _write_json(making / "energy.json", energy.as_dict())
     if weights is not None:
         shutil.copyfile(weights, making / "model.safetensors")
-    card = _card(architecture, full, metrics, weights is not None)
+    card = _card(architecture, full, metrics, weights is not None, energy)
     (making / "README.md").write_text(card, encoding="utf-8")
     making.replace(folder)
     return folder
@@ -188,6 +193,16 @@ def read_folder(folder: Path) -> Exported:
     return Exported(folder, Architecture(values), config)
 
 
+def _energy(
+    architecture: Architecture, config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> EnergyReport | None:
+    """Compare under the export's own profile and every packaged one, where that is recorded."""
+    own = load_profile(config.get("profile") or DEFAULT_PROFILE)
+    others = [p for p in map(load_profile, profile_names()) if p.name != own.name]
+    found = report(metrics, [own, *others], family=config.get("family"), architecture=architecture)
+    return found if found.comparisons else None
+
+
 def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
     rows = read_rows(study.folder / CONFIRM)
     return [r for r in rows if r["model"] == e.architecture.hash]
@@ -202,6 +217,7 @@ def _card(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     weights: bool,
+    energy: EnergyReport | None,
 ) -> str:
     """Write the model card: what it is, what was measured and where each figure is from."""
     lines = [
@@ -236,6 +252,10 @@ def _card(
         profile = load_profile(config["profile"])
         lines += ["", f"Energy prices: {profile.source}. Left out:", ""]
         lines += [f"- {what}" for what in profile.excludes]
+        if profile.disputed:
+            lines += ["", "Sources differ:", "", *(f"- {line}" for line in profile.disputed)]
+    if energy is not None:
+        lines += ["", *energy_lines(energy)]
     if metrics.get("confirmed"):
         lines += ["", "Test figures per fold and seed are in `metrics.json`, `confirmed`."]
     lines += ["", "## Files", ""]
@@ -247,6 +267,7 @@ def _card(
         "- `architecture.yaml`: the parameters above",
         "- `config.json`: family, every value with defaults filled in, features, environment",
         "- `metrics.json`: every figure, operations per layer included",
+        *(["- `energy.json`: the comparisons above, unrounded"] if energy is not None else []),
         "",
     ]
     return "\n".join(lines)

@@ -103,12 +103,15 @@ class Profile:
     def disputed(self) -> tuple[str, ...]:
         """One line for every figure for which sources differ."""
         lines = [
-            f"{name}: {1e12 * price.joules:g} pJ ({price.source}), but {1e12 * other:g} pJ: {why}"
+            f"{name} is {1e12 * price.joules:g} pJ here, {1e12 * other:g} pJ by {why}"
             for name, price in self.prices.items()
             for other, why in price.also
         ]
         memory = self.memory.also if self.memory is not None else ()
-        return (*lines, *(f"memory accesses times {scale:g}: {why}" for scale, why in memory))
+        return (
+            *lines,
+            *(f"memory accesses are {scale:g} times that by {why}" for scale, why in memory),
+        )
 
     def extreme(self, which: Any) -> Profile:
         """Return the profile with the least (``min``) or most (``max``) that any source gives."""

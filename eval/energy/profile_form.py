@@ -60,7 +60,8 @@ class MemoryModel(_Model):
 
     word_bits: Annotated[StrictInt, Field(gt=0)]
     queue: Annotated[StrictInt, Field(gt=0)]
-    sram: Annotated[dict[StrictInt, Annotated[float, Field(ge=0)]], Field(min_length=2)]
+    # sizes are words where the profile went through JSON
+    sram: Annotated[dict[int, Annotated[float, Field(ge=0)]], Field(min_length=2)]
     source: Words | None = None
     also: list[ScaleModel] = []
 

@@ -122,6 +122,7 @@ def show(run: Path, hash: str, out: Out) -> None:
             out.line(f"outside the constraint on {name} by {amount:g}")
         _print_confusion(e, out)
         _print_layers(e, out)
+        _print_energy(study, e, out)
 
     out.result(evaluation_document(e), human, lambda: [e.architecture.hash])
 
@@ -217,6 +218,26 @@ def _print_layers(e: Evaluation, out: Out) -> None:
     ]
     names = ["layer", "kind", "macs", "acs", "compares", "spikes", "rate %", "parameters", ""]
     out.table(names, rows)
+
+
+def _print_energy(study: Study, e: Evaluation, out: Out) -> None:
+    """Print what the energy has to be compared with, under the run's own profile."""
+    if not e.metrics.get("layers"):
+        return
+    from nas.cli.energy import print_report
+    from nas.energy_report import absent, report
+    from nas.repricing import run_profile
+
+    profile = run_profile(study)
+    found = report(e.metrics, [profile], family=study.space.family, architecture=e.architecture)
+    out.line("")
+    if found.lacking:
+        out.line(f"no comparisons of its energy: {absent(found.lacking[profile.name])}")
+        for line in found.warnings:
+            out.line(f"warning: {line}")
+        return
+    print_report(found, out)
+    out.line(f"other profiles: nas energy {study.folder} {e.architecture.hash}")
 
 
 def _write_csv(document: dict[str, Any], path: Path) -> None:

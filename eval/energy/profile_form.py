@@ -144,12 +144,12 @@ def _pointed(error: PydanticError, document: dict[str, Any], source: Source) -> 
 
 
 def _meant(error: Any, document: dict[str, Any]) -> bool:
-    value: Any = document
-    for part in _path(error["loc"], document):
-        value = value.get(part) if isinstance(value, dict) else None
-    if not isinstance(value, dict):
-        return "PriceModel" not in error["loc"]
-    return error["type"] not in ("int_type", "float_type")
+    """Whether it is about the form, short or long, in which a price was written."""
+    loc = error["loc"]
+    if loc[0] != "prices" or len(loc) < 3:
+        return True
+    long = isinstance(document["prices"].get(loc[1]), dict)
+    return ("PriceModel" in loc) == long
 
 
 def _path(loc: tuple[int | str, ...], document: Any) -> KeyPath:

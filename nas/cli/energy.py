@@ -9,12 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from nas.cli.output import Out, millijoules, percent, shown, with_output
+from nas.cli.output import Out, millijoules, shown, with_output
 
 if TYPE_CHECKING:
-    from eval.energy.comparison import Comparison
     from eval.energy.profile import Profile
-    from nas.energy_report import EnergyReport
 
 
 @click.command()
@@ -156,6 +154,7 @@ def _print_run(document: Mapping[str, Any], out: Out) -> None:
 def _one(
     source: Path, hash: str | None, profiles: Sequence[Profile], layers: bool, out: Out
 ) -> None:
+    from nas.cli.energy_tables import layer_rows, print_layers, print_report
     from nas.energy_report import absent, report
     from search_spaces.errors import NasError
 
@@ -166,13 +165,13 @@ def _one(
         raise NasError(f"{name} cannot be priced: {absent(lacking)}", where=str(source))
     document: dict[str, Any] = {"hash": name, **found.as_dict()}
     if layers:
-        document["layers"] = _layers(metrics["layers"], profiles)
+        document["layers"] = layer_rows(metrics["layers"], profiles)
 
     def human() -> None:
         out.line(f"{name}")
         print_report(found, out)
         if layers:
-            _print_layers(document["layers"], list(found.comparisons), out)
+            print_layers(document["layers"], list(found.comparisons), out)
 
     values = [f"{n} {c.energy!r}" for n, c in found.comparisons.items()]
     out.result(document, human, lambda: values)
@@ -198,87 +197,3 @@ def _recorded(
     if not e.ok:
         raise NasError(f"{e.architecture.hash} failed; it has no energy", where=str(source))
     return e.metrics, study.space.family, e.architecture, e.architecture.hash
-
-
-def print_report(found: EnergyReport, out: Out) -> None:
-    """Print one architecture under its profiles, and what stands beside it."""
-    rows = [_row(c) for c in found.comparisons.values()]
-    names = ["profile", "energy mJ", "by other sources mJ", "ReLU twin mJ", "break-even rate %"]
-    out.table([*names, "projection %", "host %", "with encoder mJ"], rows)
-    first = next(iter(found.comparisons.values()))
-    if first.input_rate is not None:
-        out.line(f"spikes at the synapses: {percent(first.input_rate)} % of what could be")
-        out.line("below the break-even rate the spiking network is the cheaper one of the two")
-    if first.bits is not None and first.quantised is not None:
-        assert first.at_quantised is not None
-        out.line(
-            f"bit-matched quantised network ({first.bits} bits for activations, 45 nm, 8-bit"
-            f" weights): {millijoules(first.quantised)} mJ, the spiking one at those prices"
-            f" {millijoules(first.at_quantised)} mJ"
-        )
-    hosted = [c.profile for c in found.comparisons.values() if c.host]
-    if hosted:
-        out.line(f"the twin runs on the host of {', '.join(hosted)}, not on the chip")
-    for c in found.comparisons.values():
-        for name, amount in c.unpriced.items():
-            out.line(f"{c.profile}: {amount:,.0f} of {name} counted, without a price")
-    for line in found.warnings:
-        out.line(f"warning: {line}")
-
-
-def _row(c: Comparison) -> list[str]:
-    from nas.energy_report import even_rate
-
-    apart = "" if c.low == c.high else f"{millijoules(c.low)} to {millijoules(c.high)}"
-    total = c.energy or 1.0
-    return [
-        c.profile,
-        millijoules(c.energy),
-        apart,
-        millijoules(c.twin),
-        even_rate(c.break_even),
-        "-" if c.projection is None else percent(c.projection / total),
-        percent(c.host / total) if c.host else "",
-        "-" if c.with_encoder is None else millijoules(c.with_encoder),
-    ]
-
-
-def _layers(
-    table: Sequence[Mapping[str, Any]], profiles: Sequence[Profile]
-) -> list[dict[str, Any]]:
-    from eval.energy.comparison import layer_energies
-    from eval.energy.pricing import COLUMNS, Tables, accesses
-
-    rows = Tables.of([table], COLUMNS).columns
-    by_profile = {p.name: layer_energies(rows, p).tolist() for p in profiles}
-    moved = {name: counts.tolist() for name, (counts, _) in accesses(rows, 1000).items()}
-    return [
-        {
-            **row,
-            "input_rate": row["inputs"] / row["values"] if row["values"] else None,
-            "accesses": {name: counts[i] for name, counts in moved.items()},
-            "energy": {name: joules[i] for name, joules in by_profile.items()},
-        }
-        for i, row in enumerate(table)
-    ]
-
-
-def _print_layers(layers: Sequence[Mapping[str, Any]], names: Sequence[str], out: Out) -> None:
-    out.line("\nper sample")
-    rows = []
-    for row in layers:
-        rate = row["input_rate"]
-        counts = [row[k] for k in ("macs", "acs", "synops", "updates", "dense")]
-        stored = [row["weights"], row["states"] if row["updates"] else 0]
-        traffic = sum(row["accesses"].values())
-        rows.append(
-            [
-                row["layer"],
-                "" if rate is None else percent(rate),
-                *(f"{n:,.0f}" for n in (*counts, traffic, *stored)),
-                *(millijoules(row["energy"][n]) for n in names),
-                "digital" if row["digital"] else "",
-            ]
-        )
-    heads = ["layer", "input %", "macs", "acs", "synops", "updates", "dense", "accesses"]
-    out.table([*heads, "weights", "states", *(f"{n} mJ" for n in names), ""], rows)

@@ -224,7 +224,7 @@ def _print_energy(study: Study, e: Evaluation, out: Out) -> None:
     """Print what the energy has to be compared with, under the run's own profile."""
     if not e.metrics.get("layers"):
         return
-    from nas.cli.energy import print_report
+    from nas.cli.energy_tables import print_report
     from nas.energy_report import absent, report
     from nas.repricing import run_profile
 

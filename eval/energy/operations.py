@@ -108,7 +108,9 @@ class OperationCounter:
 
     def _row(self, name: str, kind: str, module: nn.Module) -> LayerOperations:
         if name not in self._rows:
-            own = sum(p.numel() for p in module.parameters() if p.requires_grad)
+            # prompts hold an attention, which has a row of its own
+            held = not isinstance(module, PromptContext)
+            own = sum(p.numel() for p in module.parameters(recurse=held) if p.requires_grad)
             self._rows[name] = LayerOperations(
                 name, kind, digital=_is_digital(module), parameters=own
             )

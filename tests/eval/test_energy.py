@@ -127,8 +127,9 @@ def test_a_head_of_one_block_counts_as_by_hand():
     assert sums["energy"] == pytest.approx((macs * 4.6 + (acs + 80) * 0.9) / 2e12, rel=1e-12)
 
 
-def test_parameters_of_each_layer_add_up_to_the_network():
-    network = head(SMALL)
+@pytest.mark.parametrize("kind", ["none", "dynamic"])
+def test_parameters_of_each_layer_add_up_to_the_network(kind: str):
+    network = head({**SMALL, "calibration.kind": kind})
     rows = counted(network, (torch.randn(1, 4, DIM), None))
     assert sum(r["parameters"] for r in rows) == sum(p.numel() for p in network.parameters())
 

@@ -1,4 +1,4 @@
-"""Re-pricing: the same as having measured with the profile; ranks, fronts, old records, the CLI."""
+"""Re-pricing: the same as having measured with the profile; ranks, old records, the command."""
 
 from __future__ import annotations
 

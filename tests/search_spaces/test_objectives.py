@@ -54,24 +54,24 @@ def test_a_file_is_found_beside_the_space_and_its_content_kept(tmp_path: Path) -
     [
         (
             {"energy": {"minimise": True}},
-            "7:objectives.energy.minimise",
+            "9:objectives.energy.minimise",
             "did you mean 'minimize'",
         ),
-        ({"energy": {}}, "6:objectives.energy", "one direction"),
-        ({"energy": {"minimize": False}}, "6:objectives.energy", "one direction"),
-        ({"energy": {"minimize": True, "maximize": True}}, "6:objectives.energy", "one direction"),
-        ({"ua": {"maximize": True, "profile": "loihi"}}, "8:objectives.ua.profile", "no energy"),
-        ({"energy": {"minimize": True, "profile": 3}}, "8:objectives.energy.profile", "not 3"),
-        ({"energy": {"minimize": True, "profile": "no.yaml"}}, "8:objectives", "no profile 'no"),
+        ({"energy": {}}, "8:objectives.energy", "one direction"),
+        ({"energy": {"minimize": False}}, "8:objectives.energy", "one direction"),
+        ({"energy": {"minimize": True, "maximize": True}}, "8:objectives.energy", "one direction"),
+        ({"ua": {"maximize": True, "profile": "loihi"}}, "10:objectives.ua.profile", "no energy"),
+        ({"energy": {"minimize": True, "profile": 3}}, "10:objectives.energy.profile", "not 3"),
+        ({"energy": {"minimize": True, "profile": "no.yaml"}}, "10:objectives", "no profile 'no"),
         (
             {
                 "energy": {"minimize": True, "profile": "loihi"},
                 "energy_with_encoder": {"minimize": True, "profile": "seneca"},
             },
-            "11:objectives.energy_with_encoder.profile",
+            "13:objectives.energy_with_encoder.profile",
             "one profile",
         ),
-        ({"energy": "minimise"}, "6:objectives.energy", "did you mean 'minimize'"),
+        ({"energy": "minimise"}, "8:objectives.energy", "did you mean 'minimize'"),
     ],
 )
 def test_a_mistake_is_refused_with_its_line(

@@ -49,6 +49,9 @@ class Comparison:
         bits: Width of the activations of the bit-matched quantised network, None without.
         quantised: Its energy, see :func:`bit_matched`.
         at_quantised: Of the spiking network at the same 8-bit prices.
+        weight_bytes: Stored values, normalisations folded, at the profile's width; None where
+            it has none.
+        state_bytes: Membranes and accumulators, likewise.
     """
 
     profile: str
@@ -65,6 +68,8 @@ class Comparison:
     bits: int | None
     quantised: float | None
     at_quantised: float | None
+    weight_bytes: float | None
+    state_bytes: float | None
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data; an infinite rate as the word ``any``."""
@@ -113,6 +118,8 @@ def compare(
     reading = [i for i, row in enumerate(table) if row["layer"] == INPUT]
     bits = None if steps is None else matched_bits(steps)
     encoder = None if encoder_macs is None else encoder_energy(encoder_macs, profile)
+    width = None if profile.bits is None else profile.bits / 8
+    kept = float(rows["states"][(rows["updates"] > 0) | (rows["event_acs"] > 0)].sum())
     return Comparison(
         profile=profile.name,
         energy=total,
@@ -128,6 +135,8 @@ def compare(
         bits=bits,
         quantised=None if bits is None else bit_matched(tables, bits),
         at_quantised=None if bits is None else _price(tables, rows, load_profile(QUANTISED)),
+        weight_bytes=None if width is None else width * float(rows["weights"].sum()),
+        state_bytes=None if width is None else width * kept,
     )
 
 

@@ -87,7 +87,7 @@ class Profile:
     host: Profile | None = None
     unpriced: Mapping[str, str] = field(default_factory=dict)
     memory: Memory | None = None
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
     @property
     def packaged(self) -> bool:
@@ -199,6 +199,7 @@ def _parse(document: Any, source: Source) -> Profile:
     )
 
 
+@cache
 def _can_host(name: str) -> bool:
     """Whether a packaged profile prices arithmetic and nothing else."""
     document, _ = read_yaml(FOLDER / f"{name}.yaml")

@@ -110,9 +110,16 @@ def _list(profiles: Sequence[Profile], out: Out) -> None:
 def _run(folder: Path, profiles: Sequence[Profile], out: Out) -> None:
     from nas.repricing import reprice_run, run_profile, summary
     from nas.study import Study
+    from search_spaces.errors import NasError
 
     study = Study.open(folder)
     own = run_profile(study)
+    if any(p.name == own.name and p != own for p in profiles):
+        raise NasError(
+            f"the run was searched with another profile named {own.name!r}",
+            where=str(folder),
+            hint="give yours another name in its file",
+        )
     ordered = [own, *(p for p in profiles if p.name != own.name)]
     document = summary(study, reprice_run(study, ordered))
     out.result(
@@ -124,6 +131,9 @@ def _run(folder: Path, profiles: Sequence[Profile], out: Out) -> None:
 
 def _print_run(document: Mapping[str, Any], out: Out) -> None:
     names = list(document["profiles"])
+    if not document["members"]:
+        out.line("nothing is on the front under any profile")
+        return
     others = [n for n in document["members"][0] if n not in ("hash", "energy", "front", "every")]
     rows = []
     for m in document["members"]:

@@ -22,6 +22,11 @@ def print_report(found: EnergyReport, out: Out) -> None:
     if first.input_rate is not None:
         out.line(f"spikes at the synapses: {percent(first.input_rate)} % of what could be")
         out.line("below the break-even rate the spiking network is the cheaper one of the two")
+    if first.weight_bytes is not None and first.state_bytes is not None:
+        out.line(
+            f"memory at the width of {first.profile}: {first.weight_bytes / 1e3:,.1f} kB of"
+            f" weights, {first.state_bytes / 1e3:,.1f} kB of membranes and accumulators"
+        )
     if first.bits is not None and first.quantised is not None:
         assert first.at_quantised is not None
         out.line(

@@ -101,6 +101,15 @@ def test_head_and_encoder_stand_apart() -> None:
     assert dict(on_chip.unpriced) == {"neuron_update": 200}
 
 
+def test_memory_is_stored_values_at_the_width_of_the_profile() -> None:
+    """110 weights and 10 membranes; the 5 of "out" are those of the neurons behind it."""
+    table = [{**TABLE[0], "weights": 60}, TABLE[1], {**TABLE[2], "weights": 50}]
+    for name, size in (("45nm_fp32", 4), ("45nm_fp16", 2), ("45nm_int8", 1)):
+        found = compare(table, load_profile(name))
+        assert (found.weight_bytes, found.state_bytes) == (110 * size, 10 * size)
+    assert compare(table, load_profile("loihi")).weight_bytes is None
+
+
 def test_dead_and_saturated_layers_are_named() -> None:
     table = [row("a", rate=0.0), row("b", rate=0.5), row("c", rate=0.95), row("d", rate=None)]
     lines = warnings(table)

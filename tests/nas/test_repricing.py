@@ -279,6 +279,10 @@ def test_a_mistake_is_refused_with_its_place(run: Study, tmp_path: Path) -> None
     assert "bad.yaml:8:prices.add: unknown operation" in refused("space", "check", space)
     space.write_text(yaml.safe_dump(named("lohi"), sort_keys=False))
     assert "did you mean 'loihi'" in refused("space", "check", space)
+    with pytest.raises(NasError, match="an evaluator measures its energy itself"):
+        package.search(space=named("loihi"), evaluator=lambda a, f, s: {}, out=tmp_path / "run")
+    with pytest.raises(NasError, match="did you mean 'loihi'"):  # before the corpus is looked for
+        package.search(space=named("lohi"), data=str(tmp_path / "no"), out=tmp_path / "run")
     assert "which run or folder" in refused("energy")
     assert "no run here" in refused("energy", tmp_path)
     assert "leave the hash out" in nas_on_export(run, tmp_path)

@@ -37,10 +37,12 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         NasError: The family cannot build the space, or the data are not usable.
     """
     from eval.corpora import read_class_map, resolved
+    from eval.energy.profile import DEFAULT_PROFILE, load_profile
     from nas.evaluators import CorpusEvaluator
 
     family = get_family(space.family)
     family.check_space(space)  # before anything is fetched
+    load_profile(space.profile or DEFAULT_PROFILE)
     asked = {k: request.get(k) for k in ("data", *OPTIONS)}
     # a run may be resumed elsewhere, and when the file of the class map has changed
     asked["class_map"] = read_class_map(asked["class_map"])

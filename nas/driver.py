@@ -251,6 +251,11 @@ def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -
                 f"{', '.join(given)} and an evaluator exclude each other",
                 hint="an evaluator brings its own data",
             )
+        if space.profile is not None:
+            raise NasError(
+                "the space names a profile, and an evaluator measures its energy itself",
+                hint="leave the profile out: energy: minimize",
+            )
         if isinstance(evaluator, str):
             return load_function(evaluator)
         if isinstance(evaluator, FunctionEvaluator):

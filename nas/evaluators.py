@@ -121,7 +121,8 @@ class CorpusEvaluator:
         request: How the dataset was asked for; plain data that makes it again.
         test_fold: Which outer fold holds the test speakers.
         inner: At most this many validation folds, None for all.
-        profile: Cost model of the energy.
+        profile: Cost model of the energy: name, path or content; None for the space's, else
+            the default.
         split: How the corpus is split; None for the automatic rule.
     """
 
@@ -135,7 +136,7 @@ class CorpusEvaluator:
         *,
         test_fold: int = 0,
         inner: int | None = None,
-        profile: str | None = None,
+        profile: str | Mapping[str, Any] | None = None,
         split: Split | None = None,
     ) -> None:
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
@@ -152,7 +153,7 @@ class CorpusEvaluator:
         self.reference = str(space.family)  # by which one of a person's own is found again
         self.family.check_space(space)
         self.request = dict(request)
-        self.profile = load_profile(profile or DEFAULT_PROFILE).name
+        self.profile = load_profile(profile or space.profile or DEFAULT_PROFILE).spec
         self.recipe = Recipe()
         folding = split.folding if split is not None else Folding(Automatic())
         outer = folding.outer(dataset)

@@ -11,13 +11,14 @@ from typing import Any
 
 import yaml
 
-import nas
-from eval.energy.profile import load_profile
+from eval.energy.profile import DEFAULT_PROFILE, load_profile, profile_names
 from nas.confirm import FILE as CONFIRM
 from nas.corpus import OPTIONS
+from nas.energy_report import EnergyReport, report
 from nas.evaluation import Evaluation
 from nas.folding import FILE as FOLDS_FILE
-from nas.folding import WARNING, described, speaker_dependent
+from nas.folding import described, speaker_dependent
+from nas.model_card import model_card
 from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
@@ -79,8 +80,9 @@ def choose(study: Study, best: str | None, trial: str | None) -> Evaluation:
 def export(study: Study, e: Evaluation, folder: Path) -> Path:
     """Write an architecture of a run as a folder.
 
-    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md`` and, for
-    members of the front, ``model.safetensors``.
+    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md``, for what
+    recorded its operations ``energy.json`` (every profile) and for members of the front
+    ``model.safetensors``.
 
     Raises:
         NasError: The folder exists.
@@ -177,11 +179,14 @@ def write_folder(
     full = {"format": FORMAT, **config, "environment": describe_environment()}
     _write_json(making / "config.json", full)
     _write_json(making / "metrics.json", metrics)
+    energy = _energy(architecture, config, metrics)
+    if energy is not None:
+        _write_json(making / "energy.json", energy.as_dict())
     if weights is not None:
         shutil.copyfile(weights, making / "model.safetensors")
     if folds is not None:
         _copy_folds(folds, making)
-    card = _card(architecture, full, metrics, weights is not None)
+    card = model_card(architecture, full, metrics, weights is not None, energy)
     (making / "README.md").write_text(card, encoding="utf-8")
     making.replace(folder)
     return folder
@@ -222,6 +227,16 @@ def read_folder(folder: Path) -> Exported:
     return Exported(folder, Architecture(values), config)
 
 
+def _energy(
+    architecture: Architecture, config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> EnergyReport | None:
+    """Compare under the export's own profile and every packaged one, where that is recorded."""
+    own = load_profile(config.get("profile") or DEFAULT_PROFILE)
+    others = [p for p in map(load_profile, profile_names()) if p.name != own.name]
+    found = report(metrics, [own, *others], family=config.get("family"), architecture=architecture)
+    return found if found.comparisons else None
+
+
 def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
     rows = read_rows(study.folder / CONFIRM)
     return [r for r in rows if r["model"] == e.architecture.hash]
@@ -229,61 +244,3 @@ def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
 
 def _write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _card(
-    architecture: Architecture,
-    config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    weights: bool,
-) -> str:
-    """Write the model card: what it is, what was measured and where each figure is from."""
-    lines = [
-        f"# {config['space']} {architecture.hash}",
-        "",
-        f"Found by nas {nas.__version__}: `{config['run']['command']}`.",
-        "",
-        "## Architecture",
-        "",
-        "```yaml",
-        yaml.safe_dump(architecture.as_dict(), sort_keys=False).rstrip(),
-        "```",
-        "",
-        "## Measured",
-        "",
-        f"On {metrics.get('measured_on', 'unknown')}.",
-        *([f"**{WARNING[0].upper()}{WARNING[1:]}.**"] if speaker_dependent(config) else []),
-        "",
-        "| metric | value |",
-        "|---|---|",
-    ]
-    for name, value in metrics.items():
-        if isinstance(value, float):
-            lines.append(f"| {name} | {value:.6g} |")
-        elif isinstance(value, int | str) and name != "measured_on":
-            lines.append(f"| {name} | {value} |")
-    lines += [
-        "",
-        "`wa`, `ua`, `macro_f1` are shares of one, `energy` is joules per sample of the head",
-        "alone, `latency` seconds.",
-    ]
-    if config.get("profile"):
-        profile = load_profile(config["profile"])
-        lines += ["", f"Energy prices: {profile.source}. Left out:", ""]
-        lines += [f"- {what}" for what in profile.excludes]
-    if metrics.get("confirmed"):
-        lines += ["", "Test figures per fold and seed are in `metrics.json`, `confirmed`."]
-    lines += ["", "## Files", ""]
-    if weights:
-        lines.append(f"- `model.safetensors`: {config.get('weights', 'trained weights')}")
-    else:
-        lines.append("- no weights are kept for this one: `nas train` makes them")
-    if config.get("folds"):
-        lines.append(f"- `{FOLDS_FILE}`: the folds that the figures are of")
-    lines += [
-        "- `architecture.yaml`: the parameters above",
-        "- `config.json`: family, every value with defaults filled in, features, environment",
-        "- `metrics.json`: every figure, operations per layer included",
-        "",
-    ]
-    return "\n".join(lines)

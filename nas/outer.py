@@ -37,7 +37,7 @@ def measure_outer(
     seeds: int,
     *,
     recipe: Recipe,
-    profile: str,
+    profile: str | Mapping[str, Any],
     record: Path | None,
     step: Step,
     folds: Sequence[Fold] | None = None,

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
 from pydantic import ValidationError as PydanticError
 
 from search_spaces.errors import NasError, nearest
+from search_spaces.objectives import Objective, read_objectives
 from search_spaces.parameter import Parameter
 from search_spaces.resolve import resolve
 from search_spaces.space import Constraint, Direction, Space
@@ -57,7 +58,7 @@ class SpaceModel(_Model):
     searcher: StrictStr | None = None
     family: StrictStr | None = None
     parameters: Annotated[dict[str, ParameterModel], Field(min_length=1)]
-    objectives: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]
+    objectives: Annotated[dict[str, Objective], Field(min_length=1)]
     constraints: dict[str, RangeModel] = {}
 
 
@@ -108,6 +109,7 @@ def parse_space(document: Any, source: Source) -> Space:
     """Check a document and build the space it describes."""
     if not isinstance(document, dict):
         raise source.error((), "a space is a mapping with name, parameters and objectives")
+    document, definition, profile = read_objectives(document, source)
     try:
         model = SpaceModel.model_validate(_with_shorthand(document))
     except PydanticError as error:
@@ -123,9 +125,10 @@ def parse_space(document: Any, source: Source) -> Space:
         objectives=objectives,
         constraints=tuple(_constraint(q, r, source) for q, r in model.constraints.items()),
         family=model.family,
-        definition=document,
+        definition=definition,
         description=model.description,
         searcher=model.searcher,
+        profile=profile,
     )
 
 

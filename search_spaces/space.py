@@ -61,6 +61,8 @@ class Space:
         definition: The document the space was read from, as plain data.
         description: One line for people.
         searcher: What to search it with unless told otherwise; None for no preference.
+        profile: Cost model of its energies: a name, the path of a file, or its content; None
+            for the default.
     """
 
     name: str
@@ -71,6 +73,7 @@ class Space:
     definition: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     searcher: str | None = None
+    profile: str | Mapping[str, Any] | None = None
 
     def parameter(self, name: str) -> Parameter:
         """Look a parameter up by name."""

@@ -16,6 +16,7 @@ COMMANDS = {
     "runs": ("nas.cli.look", "List the runs."),
     "pareto": ("nas.cli.look", "Show the front of a run."),
     "show": ("nas.cli.look", "Show one architecture of a run, layer by layer."),
+    "energy": ("nas.cli.energy", "Price a run or an export under other cost models."),
     "trust": ("nas.cli.trust", "How far the guides of a run agree with its evaluations."),
     "confirm": ("nas.cli.confirm", "Retrain a front on every outer fold."),
     "baselines": ("nas.cli.baselines", "Measure simple models on the same folds."),

@@ -246,8 +246,9 @@ def test_the_json_schema_is_json_and_closed_to_unknown_keys():
         *one["properties"]
     }
     assert schema["additionalProperties"] is one["additionalProperties"] is False
-    directions = schema["properties"]["objectives"]["additionalProperties"]["enum"]
-    assert set(directions) == {"maximize", "minimize"}
+    short, long = schema["properties"]["objectives"]["additionalProperties"]["anyOf"]
+    assert set(short["enum"]) == {"maximize", "minimize"}
+    assert set(long["properties"]) == {"maximize", "minimize", "profile"}
 
 
 def test_numbers_and_words_are_read_as_people_write_them():

@@ -106,6 +106,7 @@ def test_the_same_sound_has_one_digest_in_any_wrapping(tmp_path: Path) -> None:
         (lambda p: write(p, np.zeros(0)), "0.0 ms of audio"),
         (lambda p: write(p, tone(0.02)), "20.0 ms of audio; an encoder needs 25 ms"),
         (lambda p: write(p, np.array([0.1] * 300 + [np.nan]), subtype="FLOAT"), "sample 300"),
+        (lambda p: write(p, np.array([0.1] * 45_000 + [np.inf]), subtype="FLOAT"), "sample 45000"),
     ],
 )
 def test_what_cannot_be_used(make: object, said: str, tmp_path: Path) -> None:

@@ -140,6 +140,11 @@ def line_of(path: Path, text: str, nth: int = 0) -> int:
         (lambda d: d["utterances"][2].__setitem__(1, "joy"), "label of s0/a2.wav is 'joy'", 0),
         (lambda d: d["utterances"][2].__setitem__(2, "s1"), "speaker of s0/a2.wav is 's1'", 0),
         (lambda d: d["folds"][0]["test"].pop(), "tests on voices known from training: s0", None),
+        (
+            lambda d: d["folds"][0]["inner"][0]["validation"].pop(),
+            "fold 's1' tests on voices known from training: s1",
+            None,
+        ),
         (lambda d: d["folds"][1].update(name="s0"), "two folds are called 's0'", None),
         (lambda d: d["folds"][0].update(test=[]), "empty part", None),
         (lambda d: d["folds"][0].update(tset=[]), "did you mean 'test'", None),

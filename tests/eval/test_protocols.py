@@ -163,6 +163,21 @@ def test_the_name_of_the_automatic_rule_makes_the_folds_of_today(t: Groups) -> N
     assert [members(folding.inner(t, f.fit)) for f in outer] == [members(p) for p in inner]
 
 
+@pytest.mark.parametrize("n", range(3, 18))
+def test_so_it_does_for_any_number_of_speakers(n: int) -> None:
+    """From 11 to 13 speakers the rest of a fold is ten or fewer, left out one at a time."""
+    t = spoken(n, 4)
+    t = Groups(**{**vars(t), "sessions": (None,) * 4 * n, "splits": (None,) * 4 * n})
+    folding = Folding(named(default_for(t)))
+    outer = outer_folds(t)
+    assert members(folding.outer(t)) == members(outer)
+    for f in outer:
+        assert members(folding.inner(t, f.fit)) == members(inner_folds(t, f.fit))
+    assert folding.name == (
+        "leave-one-speaker-out" if n <= 10 else "automatic" if n <= 13 else "5-fold-by-speaker"
+    )
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 

@@ -10,10 +10,11 @@ import soundfile
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eval import features
+from eval import feature_store
 from eval.audio import read_audio
 from eval.encoder import Encoder, load_encoder
-from eval.features import DEFAULT_FRAME_RATE, load_dataset, pool
+from eval.features import DEFAULT_FRAME_RATE, load_dataset
+from eval.pooling import Pooling, pool
 from search_spaces.errors import NasError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -23,13 +24,13 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with each utterance that is encoded."""
     calls: list[int] = []
-    encode = Encoder.encode
+    encode = Encoder.encode_batch
 
-    def counting(self: Encoder, audio: np.ndarray, layer: int) -> object:
-        calls.append(layer)
-        return encode(self, audio, layer)
+    def counting(self: Encoder, batch: list[np.ndarray], layer: int) -> object:
+        calls.extend(layer for _ in batch)
+        return encode(self, batch, layer)
 
-    monkeypatch.setattr(Encoder, "encode", counting)
+    monkeypatch.setattr(Encoder, "encode_batch", counting)
     return calls
 
 
@@ -128,7 +129,7 @@ def test_what_changes_frames_is_encoded_again(
     shutil.copy(audio_corpus / "1.wav", audio_corpus / "0.wav")
     digests.add(load_dataset(audio_corpus, encoder=waveform_encoder).digest)
     assert len(digests) == 4
-    assert len(encoded) == 24
+    assert len(encoded) == 18  # what was copied over the first file is known already
     assert encoded[6] == 3
 
 
@@ -144,19 +145,6 @@ def test_a_mended_label_needs_no_encoding_but_changes_the_digest(
         digests.add(load_dataset(audio_corpus, encoder=waveform_encoder).digest)
     assert len(digests) == 3
     assert len(encoded) == 6
-
-
-def test_an_interrupted_extraction_leaves_nothing(
-    audio_corpus: Path, waveform_encoder: Path, own_cache: Path
-) -> None:
-    def stop(done: int, _total: int) -> None:
-        if done == 3:
-            raise KeyboardInterrupt
-
-    with pytest.raises(KeyboardInterrupt):
-        load_dataset(audio_corpus, encoder=waveform_encoder, progress=stop)
-    assert list((own_cache / "features").iterdir()) == []
-    assert len(load_dataset(audio_corpus, encoder=waveform_encoder)) == 6
 
 
 def test_silence_is_refused(audio_corpus: Path, waveform_encoder: Path) -> None:
@@ -185,10 +173,10 @@ def test_impossible_settings(
 def test_what_float16_cannot_hold_is_refused(
     audio_corpus: Path, waveform_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def huge(self: Encoder, audio: np.ndarray, layer: int) -> object:
-        return np.full((4, 16), 7e4, np.float32), 50.0, 1
+    def huge(self: Encoder, batch: list[np.ndarray], layer: int) -> object:
+        return [(np.full((4, 16), 7e4, np.float32), 1)]
 
-    monkeypatch.setattr(Encoder, "encode", huge)
+    monkeypatch.setattr(Encoder, "encode_batch", huge)
     with pytest.raises(NasError, match="70000 does not fit into float16"):
         load_dataset(audio_corpus, encoder=waveform_encoder)
 
@@ -238,7 +226,7 @@ def test_a_new_version_of_the_code_encodes_again(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = load_dataset(audio_corpus, encoder=waveform_encoder)
-    monkeypatch.setattr(features, "_VERSION", features._VERSION + 1)
+    monkeypatch.setattr(feature_store, "VERSION", feature_store.VERSION + 1)
     after = load_dataset(audio_corpus, encoder=waveform_encoder)
     assert len(encoded) == 12
     assert before.digest != after.digest

@@ -1,0 +1,271 @@
+"""Encode the recordings of a corpus: each once, whatever corpus it is part of."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from eval.audio import audio_seconds
+from eval.bad_files import BadFiles
+from eval.cache import atomic_dir, cache_dir
+from eval.corpora.corpus import Corpus, Utterance
+from eval.encoder import Encoder, EncoderSource, load_encoder
+from eval.feature_batches import Extraction, Item, batches, encode_items, levelled
+from eval.feature_journal import Journal
+from eval.feature_store import (
+    UNFINISHED,
+    Setting,
+    corpus_key,
+    describe,
+    describe_older,
+    finished,
+    left_out,
+    remember_left_out,
+)
+from eval.file_digests import file_digests
+from eval.frame_file import FrameFile, FrameReader
+from eval.packages import Say
+from search_spaces.errors import NasError
+
+CUDA_BATCH_SECONDS = 120.0  # of audio that a GPU encodes at a time, unless told otherwise
+
+Progress = Callable[[int, int], None]
+
+Known = Mapping[str, tuple[Path, int]]  # name of a recording -> folder, number in it
+
+
+@dataclass(frozen=True)
+class Extracted:
+    """Features of a corpus in the cache.
+
+    Args:
+        key: Of everything that decides them.
+        folder: Of ``frames.npy`` and the like.
+        utterances: Those that could be used.
+        encoded: How many recordings were encoded now, the others being in the cache.
+        audio_seconds: Of those, as their headers say.
+        seconds: That encoding them took, loading the encoder not counted.
+    """
+
+    key: str
+    folder: Path
+    utterances: tuple[Utterance, ...]
+    encoded: int = 0
+    audio_seconds: float = 0.0
+    seconds: float = 0.0
+
+
+def extract(
+    corpus: Corpus,
+    source: EncoderSource,
+    how: Extraction,
+    bad: BadFiles,
+    say: Say,
+    progress: Progress | None = None,
+) -> Extracted:
+    """Find or make the features of a corpus of audio.
+
+    What other corpora with the same setting hold is copied, not encoded. What is encoded goes
+    to a journal first, so that an extraction that was killed goes on where it was.
+
+    Args:
+        corpus: Of audio.
+        source: The encoder.
+        how: Its settings.
+        bad: Takes what cannot be used.
+        say: Told what is done.
+        progress: Told recordings done and to do, of those that are not in the cache.
+
+    Raises:
+        NasError: Files that cannot be used, unless they are to be skipped; a frame rate above
+            the encoder's.
+    """
+    setting = Setting(source.name, source.revision, how.layer, how.frame_rate, how.precision)
+
+    def key_of(digests: Sequence[str]) -> str:
+        cut = [] if how.max_seconds is None else [["max_seconds", how.max_seconds]]
+        return corpus_key("audio", digests, *setting.told(), *cut)
+
+    digests = readable(corpus.utterances, key_of, bad)
+    key = key_of(list(digests.values()))
+    ready = _ready(corpus, digests, key, setting, how)
+    if ready is not None:
+        return ready
+    with Journal(cache_dir("features", UNFINISHED + setting.key), say) as journal:
+        known = finished(setting)
+        items = _items(digests, how, journal, known, bad)
+        bad.settle()
+        new = [i for i in items if i.name not in known and i.name not in journal]
+        began = time.perf_counter()
+        if new:
+            began = _encode(items, {i.name for i in new}, source, how, journal, bad, say, progress)
+        seconds = time.perf_counter() - began
+        bad.settle()
+        items = [i for i in items if i.name in journal or i.name in known]
+        kept = {i.utterance: digests[i.utterance] for i in items}
+        if not kept:
+            raise NasError("no recording is left", where=str(corpus.root))
+        whole, key = key, key_of(list(kept.values()))
+        remember_left_out(whole, digests, kept, bad, key)
+        ready = _ready(corpus, kept, key, setting, how)
+        if ready is None:
+            folder = cache_dir("features", key)
+            with atomic_dir(folder) as made:
+                _assemble(items, journal, known, made)
+                describe(made, corpus.name, "audio", setting, [i.name for i in items])
+            ready = Extracted(key, folder, tuple(kept))
+        encoded = {i.name: i.seconds for i in new if i.name in journal}
+        journal.forget(i.name for i in items)
+    return replace(
+        ready, encoded=len(encoded), audio_seconds=sum(encoded.values()), seconds=seconds
+    )
+
+
+def readable(
+    utterances: Sequence[Utterance], key_of: Callable[[list[str]], str], bad: BadFiles
+) -> dict[Utterance, str]:
+    """Return the digests of files, but of those known to be of no use if they are to be skipped.
+
+    Args:
+        utterances: Of a corpus.
+        key_of: The key of a corpus whose files have given digests.
+        bad: Takes what cannot be used.
+
+    Raises:
+        NasError: Files that cannot be read, unless they are to be skipped.
+    """
+    digests: dict[Utterance, str] = {}
+    found = file_digests([u.path for u in utterances])
+    for u, digest in zip(utterances, found, strict=True):
+        if isinstance(digest, NasError):
+            bad.add(digest)
+        else:
+            digests[u] = digest
+    bad.settle()
+    out = left_out(key_of(list(digests.values()))) if bad.skip else {}
+    for i, u in enumerate(list(digests)):
+        if i in out:
+            bad.add(NasError(out[i], where=str(u.path)))
+            del digests[u]
+    return digests
+
+
+def _ready(
+    corpus: Corpus, digests: Mapping[Utterance, str], key: str, setting: Setting, how: Extraction
+) -> Extracted | None:
+    folder = cache_dir("features", key)
+    if not folder.is_dir():
+        return None
+    if how.max_seconds is None:
+        describe_older(folder, corpus.name, "audio", setting, list(digests.values()))
+    return Extracted(key, folder, tuple(digests))
+
+
+def _items(
+    digests: Mapping[Utterance, str],
+    how: Extraction,
+    journal: Journal,
+    known: Known,
+    bad: BadFiles,
+) -> list[Item]:
+    """Look at the headers of recordings, where anything depends on them."""
+    most = how.max_seconds
+    if most is None and all(d in known or d in journal for d in digests.values()):
+        return [Item(digest, u, 0.0) for u, digest in digests.items()]
+    items = []
+    for u, digest in digests.items():
+        with bad.noting():
+            seconds = audio_seconds(u.path)
+            cut = most is not None and seconds > most
+            name = f"{digest}@{most:g}" if cut else digest
+            items.append(Item(name, u, min(seconds, most or seconds)))
+    return items
+
+
+def _encode(
+    items: Sequence[Item],
+    new: set[str],
+    source: EncoderSource,
+    how: Extraction,
+    journal: Journal,
+    bad: BadFiles,
+    say: Say,
+    progress: Progress | None,
+) -> float:
+    """Encode what is new into the journal; return when that began, the encoder being loaded."""
+    encoder = load_encoder(source, say, precision=how.precision, device=how.device)
+    if how.frame_rate > encoder.frame_rate:
+        raise NasError(
+            f"{how.frame_rate:g} frames a second out of an encoder that gives"
+            f" {encoder.frame_rate:g}",
+            where=encoder.name,
+            hint=f"choose a frame rate up to {encoder.frame_rate:g} Hz",
+        )
+    there = sum(i.name not in new for i in items)
+    say(
+        f"encoding {len(new)} utterances with {encoder.name}, layer {how.layer}"
+        + (f"; {there} are in the cache" if there else "")
+    )
+    room = _room(how, encoder)
+    began = time.perf_counter()
+    done = 0
+    for batch in batches(items, room):
+        left = [i for i in batch if i.name in new]
+        if not left:
+            continue
+        if made := encode_items(left, encoder, how, room, bad):
+            journal.commit(made)
+        done += len(left)
+        if bad.found and not bad.skip:
+            say("a recording cannot be used; looking for others before stopping")
+            _look_at_all(items, new, how, journal, bad)
+            break
+        if progress:
+            progress(done, len(new))
+    return began
+
+
+def _room(how: Extraction, encoder: Encoder) -> float:
+    if how.batch_seconds is not None:
+        return how.batch_seconds
+    # One at a time, frames depend on nothing but their recording, to the last bit. What batches
+    # would save on a CPU is small beside that (benchmarks/features.py); on a GPU it is not.
+    return CUDA_BATCH_SECONDS if encoder.device == "cuda" else 0.0
+
+
+def _look_at_all(
+    items: Sequence[Item], new: set[str], how: Extraction, journal: Journal, bad: BadFiles
+) -> None:
+    """Read what was not encoded, so that a person hears of every bad file at once."""
+    heard = {b.where for b in bad.found}
+    for item in items:
+        if bad.enough:
+            return
+        if item.name not in new or item.name in journal or str(item.utterance.path) in heard:
+            continue
+        with bad.noting():
+            for _ in levelled(item.utterance.path, how.max_seconds):
+                break
+
+
+def _assemble(items: Sequence[Item], journal: Journal, known: Known, made: Path) -> None:
+    """Write the frames of a corpus in its order, one recording in memory at a time."""
+    readers: dict[Path, FrameReader] = {}
+    try:
+        with FrameFile(made, np.float16) as file:
+            for item in items:
+                if item.name in journal:
+                    frames, macs = journal.read(item.name)
+                else:
+                    folder, number = known[item.name]
+                    if folder not in readers:
+                        readers[folder] = FrameReader(folder)
+                    frames, macs = readers[folder].read(number)
+                file.append(frames, item.utterance.path, macs)
+    finally:
+        for reader in readers.values():
+            reader.close()

@@ -14,7 +14,7 @@ import numpy as np
 from eval.audio import BLOCK_SECONDS, LEAST_SAMPLES, SAMPLE_RATE, Floats
 from eval.encoder_macs import Quadratic, convolution_macs
 from eval.encoder_source import EncoderSource, find_encoder, load_part
-from eval.hidden_states import hidden_state, is_whisper, masked, unpadded
+from eval.hidden_states import hidden_state, is_whisper, masked, padded_with_zeros, unpadded
 from eval.packages import Say, silent
 from search_spaces.errors import NasError, nearest
 
@@ -183,7 +183,9 @@ class Encoder:
         projected = self.network.feature_projection(given)
         projected = projected[0] if isinstance(projected, tuple) else projected
         blocks = self.network.encoder
-        return hidden_state(lambda: blocks(projected, attention_mask=mask), blocks, layer)
+        clean = padded_with_zeros(blocks, mask) if mask is not None else contextlib.nullcontext()
+        with clean:
+            return hidden_state(lambda: blocks(projected, attention_mask=mask), blocks, layer)
 
     def _cost(self, frames: int, samples: int, layer: int) -> int:
         """Return the MACs for one recording."""

@@ -69,6 +69,31 @@ def masked(encoder: Any, mask: Tensor) -> Iterator[None]:
             hook.remove()
 
 
+@contextlib.contextmanager
+def padded_with_zeros(encoder: Any, mask: Tensor) -> Iterator[None]:
+    """Keep what is not real out of convolutions that follow each other.
+
+    data2vec-audio finds positions by several convolutions in a row. Alone, each pads a clip
+    with zeros; in a batch only the first would, and the next would reach into its answer to
+    the padding.
+
+    Args:
+        encoder: With ``pos_conv_embed``; only one of several ``layers`` needs help.
+        mask: ``[B, L]``, true where a frame is real.
+    """
+
+    def clean(_module: Any, _args: Any, output: Tensor) -> Tensor:
+        return output * mask[:, None, :]  # [B, D, L]
+
+    layers = getattr(encoder.pos_conv_embed, "layers", ())
+    hooks = [x.register_forward_hook(clean) for x in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 class _Reached(Exception):
     """Carries the hidden state out of the middle of a network."""
 

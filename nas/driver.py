@@ -35,6 +35,9 @@ def search(
     frame_rate: float | None = None,
     sampling: str | None = None,
     class_map: str | Path | Mapping[str, str | None] | None = None,
+    precision: str | None = None,
+    max_seconds: float | None = None,
+    skip_bad: bool | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
     guidance: bool | None = None,
@@ -73,6 +76,10 @@ def search(
         sampling: Which event frames make a clip, such as ``E4-S3``; for events.
         class_map: The class of some of the corpus's labels, None for those to leave out; or
             the path of a YAML file that says so. The run keeps its content.
+        precision: Of the encoder: ``fp32`` (the default), ``fp16`` or ``bf16``.
+        max_seconds: Keep the beginning of every recording, up to this; by default what the
+            space says, else all of it.
+        skip_bad: Leave out files and rows that cannot be used; by default they are an error.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
         guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
@@ -116,6 +123,9 @@ def search(
         "frame_rate": frame_rate,
         "sampling": sampling,
         "class_map": class_map,
+        "precision": precision,
+        "max_seconds": max_seconds,
+        "skip_bad": skip_bad,
         "test_fold": test_fold,
         "validation_folds": validation_folds,
     }
@@ -228,6 +238,7 @@ def _resume(
 def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -> Any:
     if evaluator is not None:
         given = [k for k, v in corpus.items() if v is not None]
+        given += [] if space.max_seconds is None else ["the space's data.max_seconds"]
         if given:
             raise NasError(
                 f"{', '.join(given)} and an evaluator exclude each other",

@@ -19,6 +19,7 @@ def retrain(
     folder: Path | None,
     *,
     class_map: str | Path | None = None,
+    skip_bad: bool | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train on every outer fold; with ``folder``, also on everything, and keep the weights.
@@ -30,6 +31,7 @@ def retrain(
         folder: Where to write the retrained model, or None.
         class_map: YAML file with the class of each label; None takes the search's on the
             search's corpus and no other.
+        skip_bad: Leave out what of the corpus cannot be used; None does as the search did.
         say: Takes one line per fold.
 
     Returns:
@@ -54,6 +56,7 @@ def retrain(
         )
     prepare_cpu()
     features = _request(model, family, data, class_map, say)
+    features |= {"skip_bad": True} if skip_bad else {}
     dataset = load(features, say)
     recipe = Recipe(**(model.config.get("recipe") or {}))
     profile = model.config.get("profile") or "45nm_fp32"

@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from nas.cli.confirm import Ticker, interval_cells
+from nas.cli.options import of_recordings
 from nas.cli.output import Out, millijoules, with_output
 
 
@@ -23,6 +24,7 @@ from nas.cli.output import Out, millijoules, with_output
     "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
 )
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
+@of_recordings
 @with_output
 def baselines(
     data: str | None,
@@ -33,6 +35,9 @@ def baselines(
     frame_rate: float | None,
     sampling: str | None,
     class_map: str | None,
+    precision: str | None,
+    max_seconds: float | None,
+    skip_bad: bool | None,
     out: Out,
 ) -> None:
     """Measure what a spiking head must be compared with, on every outer fold.
@@ -62,6 +67,7 @@ def baselines(
     prepare_cpu()
     request: dict[str, Any] = {"data": data, "encoder": encoder, "layer": layer}
     request |= {"frame_rate": frame_rate, "sampling": sampling, "class_map": class_map}
+    request |= {"precision": precision, "max_seconds": max_seconds, "skip_bad": skip_bad}
     dataset = load(request, out.say)
     rows = measure_outer(
         dataset,

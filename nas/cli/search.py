@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from nas.cli.options import of_recordings
 from nas.cli.output import Out, shown, with_output
 
 
@@ -42,6 +43,7 @@ Examples:
     "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
 )
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
+@of_recordings
 @click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
 @click.option(
     "--validation-folds",

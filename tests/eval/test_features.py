@@ -14,7 +14,7 @@ from eval import feature_store
 from eval.audio import read_audio
 from eval.encoder import Encoder, load_encoder
 from eval.features import DEFAULT_FRAME_RATE, load_dataset
-from eval.pooling import Pooling, pool
+from eval.pooling import pool
 from search_spaces.errors import NasError
 
 pytestmark = pytest.mark.usefixtures("own_cache")

@@ -14,7 +14,7 @@ from eval import feature_store
 from eval.audio import read_audio
 from eval.encoder import Encoder, load_encoder
 from eval.features import DEFAULT_FRAME_RATE, load_dataset
-from eval.pooling import pool
+from eval.pooling import Pooling, pool
 from search_spaces.errors import NasError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -59,6 +59,16 @@ def test_pooling_loses_no_frame(length: int, ratio: float) -> None:
     assert sum(map(len, windows)) == length
     assert abs(len(pooled) - length / ratio) <= 1
     np.testing.assert_allclose(pooled, [np.mean(w, 0) for w in windows], atol=1e-5)
+
+
+@given(st.integers(1, 200), st.floats(1.0, 60.0), st.lists(st.integers(0, 199), max_size=4))
+def test_pooling_as_frames_come_is_pooling_them_together(
+    length: int, ratio: float, cuts: list[int]
+) -> None:
+    frames = np.random.default_rng(length).standard_normal((length, 2)).astype(np.float32)
+    pooling = Pooling(ratio)
+    parts = [pooling.add(p) for p in np.split(frames, sorted(c for c in cuts if c < length))]
+    np.testing.assert_array_equal(np.concatenate([*parts, pooling.rest()]), pool(frames, ratio))
 
 
 def test_audio(audio_corpus: Path, waveform_encoder: Path) -> None:

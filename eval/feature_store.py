@@ -140,7 +140,7 @@ def finished(setting: Setting) -> dict[str, tuple[Path, int]]:
     """Return where utterances of a setting lie: their folder, and their number in it."""
     found: dict[str, tuple[Path, int]] = {}
     for about in cache_dir("features").glob(f"*/{_ABOUT}"):
-        with contextlib.suppress(OSError, ValueError):
+        with contextlib.suppress(OSError, EOFError, ValueError, KeyError):
             if json.loads(about.read_text(encoding="utf-8"))["setting"] != setting.key:
                 continue
             for i, name in enumerate(np.load(about.parent / _ITEMS).tolist()):
@@ -228,8 +228,8 @@ def _shelf(folder: Path) -> Shelf | None:
             return None
         frames, dim = np.load(folder / FRAMES, mmap_mode="r").shape
         n = len(np.load(folder / OFFSETS)) - 1
-    except (OSError, ValueError):
-        return None  # another process is at it
+    except (OSError, EOFError, ValueError):
+        return None  # damaged, or another process is at it
     told: dict[str, Any] = {}
     with contextlib.suppress(OSError, ValueError):
         told = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))

@@ -225,3 +225,23 @@ def test_hub_models_come_with_their_commit_or_a_hint(
     assert out.startswith(f"somebody/speech {commit} (2, 16)\n")
     assert "somebody/absent: cannot load the encoder" in out
     assert "with no network, give a local folder" in out
+
+
+def test_emotion2vec_as_published_is_refused_with_a_way_out(tmp_path: Path) -> None:
+    (tmp_path / "config.yaml").write_text("model: Emotion2vec\nmodel_conf: {depth: 8}\n")
+    (tmp_path / "model.pt").write_bytes(b"")
+    with pytest.raises(NasError, match="published for FunASR") as caught:
+        find_encoder(tmp_path)
+    assert ".npy" in str(caught.value.hint)
+
+
+def test_code_that_comes_with_a_checkpoint_is_not_run(
+    waveform_encoder: Path, tmp_path: Path
+) -> None:
+    folder = shutil.copytree(waveform_encoder, tmp_path / "own")
+    settings = json.loads((folder / "config.json").read_text())
+    settings |= {"model_type": "mine", "auto_map": {"AutoModel": "code.M", "AutoConfig": "code.C"}}
+    (folder / "config.json").write_text(json.dumps(settings))
+    (folder / "code.py").write_text("raise SystemExit('this ran')\n")
+    with pytest.raises(NasError, match="cannot load the encoder"):
+        load_encoder(folder)

@@ -45,6 +45,10 @@ class BadFiles:
         """Take note of an error that concerns one file or row."""
         self._errors.append(error)
 
+    def take(self, others: BadFiles) -> None:
+        """Take over what another noted."""
+        self._errors += others._errors
+
     @contextlib.contextmanager
     def noting(self) -> Iterator[None]:
         """Take note of the error that ends a block, and go on after it."""

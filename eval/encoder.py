@@ -108,36 +108,42 @@ class Encoder:
         Raises:
             NasError: No such layer.
         """
+        return self.encode_prepared([self.prepare(audio) for audio in batch], layer)
+
+    def prepare(self, audio: Floats) -> Tensor:
+        """Return the network's input for one recording; needs no network and no device."""
+        made = self.extractor(
+            audio, sampling_rate=SAMPLE_RATE, padding="longest", return_tensors="pt"
+        )
+        given: Tensor = made[self.extractor.model_input_names[0]][0]
+        return given
+
+    def encode_prepared(self, batch: Sequence[Tensor], layer: int) -> list[tuple[Floats, int]]:
+        """Do as `encode_batch` with what `prepare` made of recordings."""
         import torch
 
         layer = self.source.checked_layer(layer)
+        given = [x.to(self.device, self.network.dtype) for x in batch]
         # Of float32 convolutions CUDA keeps 10 bits unless told otherwise.
         exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
         with torch.inference_mode(), exact:
             run = self._mels if is_whisper(self.network) else self._waveforms
-            hidden, lengths = run(batch, layer)
+            hidden, lengths = run(given, layer)
             frames = hidden.float().cpu().numpy()
             return [
-                (frames[i, :n], self._cost(n, len(audio), layer))
-                for i, (n, audio) in enumerate(zip(lengths, batch, strict=True))
+                (frames[i, :n], self._cost(n, x.shape[-1], layer))
+                for i, (n, x) in enumerate(zip(lengths, batch, strict=True))
             ]
 
-    def _inputs(self, audio: Floats) -> Tensor:
-        made = self.extractor(
-            audio, sampling_rate=SAMPLE_RATE, padding="longest", return_tensors="pt"
-        )
-        given: Tensor = made[self.extractor.model_input_names[0]]
-        return given.to(self.device, self.network.dtype)
-
-    def _mels(self, batch: Sequence[Floats], layer: int) -> tuple[Tensor, list[int]]:
+    def _mels(self, mels: Sequence[Tensor], layer: int) -> tuple[Tensor, list[int]]:
         """Run Whisper's encoder.
 
         Its first convolution pads with zeros, as a batch is padded here; its second, of stride
         2 on an even number of frames, does not reach into the padding.
         """
+        import torch
         from torch.nn import functional
 
-        mels = [self._inputs(audio)[0] for audio in batch]
         # the second convolution halves the rate: two mel frames make one
         lengths = [mel.shape[-1] // 2 for mel in mels]
         most = max(lengths)
@@ -145,16 +151,17 @@ class Encoder:
             functional.pad(mel[:, : 2 * n], (0, 2 * (most - n)))
             for mel, n in zip(mels, lengths, strict=True)
         ]
-        return self._blocks(_stack(padded), lengths, layer), lengths
+        return self._blocks(torch.stack(padded), lengths, layer), lengths
 
-    def _waveforms(self, batch: Sequence[Floats], layer: int) -> tuple[Tensor, list[int]]:
+    def _waveforms(self, batch: Sequence[Tensor], layer: int) -> tuple[Tensor, list[int]]:
+        import torch
         from torch.nn import functional
 
-        fronts = [self.network.feature_extractor(self._inputs(a))[0].mT for a in batch]
+        fronts = [self.network.feature_extractor(x[None])[0].mT for x in batch]
         lengths = [len(front) for front in fronts]
         most = max(lengths)
         padded = [functional.pad(front, (0, 0, 0, most - len(front))) for front in fronts]
-        return self._blocks(_stack(padded), lengths, layer), lengths
+        return self._blocks(torch.stack(padded), lengths, layer), lengths
 
     def _blocks(self, given: Tensor, lengths: Sequence[int], layer: int) -> Tensor:
         """Run all that works on padded frames.
@@ -288,9 +295,3 @@ def find_device(device: str, precision: str) -> str:
     if place == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported():
         raise NasError("this CUDA device cannot compute in bf16", hint="--precision fp16 or fp32")
     return place
-
-
-def _stack(parts: Sequence[Tensor]) -> Tensor:
-    import torch
-
-    return torch.stack(list(parts))

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -16,6 +17,9 @@ from eval.encoder import Encoder, Precision
 from eval.frame_file import Stored, as_stored
 from eval.pooling import Pooling, pool
 from search_spaces.errors import NasError
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 TARGET_RMS = 0.1  # of full scale
 
@@ -88,41 +92,74 @@ def batches(items: Sequence[Item], room: float) -> Iterator[list[Item]]:
         yield batch
 
 
+@dataclass(frozen=True)
+class Read:
+    """A recording that was read.
+
+    Args:
+        item: Which.
+        prepared: The encoder's input; None for a long recording.
+        windows: Of a long recording, 30 s each, not yet read.
+    """
+
+    item: Item
+    prepared: Tensor | None
+    windows: Iterator[Floats]
+
+
+def read_items(
+    batch: Sequence[Item], encoder: Encoder, how: Extraction, bad: BadFiles
+) -> list[Read]:
+    """Read a batch and prepare it, as can be done while another is encoded.
+
+    Args:
+        batch: One of `batches`.
+        encoder: The encoder.
+        how: The settings.
+        bad: Takes what cannot be used.
+    """
+    read = []
+    for item in batch:
+        with bad.noting():
+            windows = levelled(item.utterance.path, how.max_seconds)
+            first = next(windows)
+            long = len(batch) == 1 and len(first) >= BLOCK_SECONDS * SAMPLE_RATE
+            prepared = None if long else encoder.prepare(first)
+            read.append(Read(item, prepared, chain([first], windows)))
+    return read
+
+
 def encode_items(
-    batch: Sequence[Item], encoder: Encoder, how: Extraction, room: float, bad: BadFiles
+    read: Sequence[Read], encoder: Encoder, how: Extraction, room: float, bad: BadFiles
 ) -> list[Finished]:
-    """Read, encode and pool a batch.
+    """Encode and pool a batch.
 
     float16 keeps 3 digits of a frame, far finer than frames of one sound differ, and halves
     what training reads.
 
     Args:
-        batch: One of `batches`.
+        read: What `read_items` gave.
         encoder: The encoder.
         how: The settings.
         room: As for `batches`.
         bad: Takes what cannot be used.
     """
     ratio = encoder.frame_rate / how.frame_rate
-    read: list[tuple[Item, Floats]] = []
+    short = [(r.item, r.prepared) for r in read if r.prepared is not None]
+    encoded = encoder.encode_prepared([x for _, x in short], how.layer) if short else []
+    frames = [
+        (item, pool(f, ratio), macs) for (item, _), (f, macs) in zip(short, encoded, strict=True)
+    ]
     finished: list[Finished] = []
-    for item in batch:
-        path = item.utterance.path
-        with bad.noting():
-            windows = levelled(path, how.max_seconds)
-            first = next(windows)
-            if len(batch) > 1 or len(first) < BLOCK_SECONDS * SAMPLE_RATE:
-                read.append((item, first))
-                continue
+    for r in read:
+        if r.prepared is None:
             at_once = max(1, int(room / BLOCK_SECONDS))
-            frames, macs = _long(chain([first], windows), encoder, how.layer, ratio, at_once)
-            finished.append((item.name, as_stored(frames, np.float16, path), macs))
-    if read:
-        encoded = encoder.encode_batch([audio for _, audio in read], how.layer)
-        for (item, _), (frames, macs) in zip(read, encoded, strict=True):
             with bad.noting():
-                stored = as_stored(pool(frames, ratio), np.float16, item.utterance.path)
-                finished.append((item.name, stored, macs))
+                made = _long(r.windows, encoder, how.layer, ratio, at_once)
+                frames.append((r.item, *made))
+    for item, pooled, macs in frames:
+        with bad.noting():
+            finished.append((item.name, as_stored(pooled, np.float16, item.utterance.path), macs))
     return finished
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,7 +15,15 @@ from eval.bad_files import BadFiles
 from eval.cache import atomic_dir, cache_dir
 from eval.corpora.corpus import Corpus, Utterance
 from eval.encoder import Encoder, EncoderSource, load_encoder
-from eval.feature_batches import Extraction, Item, batches, encode_items, levelled
+from eval.feature_batches import (
+    Extraction,
+    Item,
+    Read,
+    batches,
+    encode_items,
+    levelled,
+    read_items,
+)
 from eval.feature_journal import Journal
 from eval.feature_store import (
     UNFINISHED,
@@ -213,20 +222,35 @@ def _encode(
     room = _room(how, encoder)
     began = time.perf_counter()
     done = 0
-    for batch in batches(items, room):
-        left = [i for i in batch if i.name in new]
-        if not left:
-            continue
-        if made := encode_items(left, encoder, how, room, bad):
-            journal.commit(made)
-        done += len(left)
-        if bad.found and not bad.skip:
-            say("a recording cannot be used; looking for others before stopping")
-            _look_at_all(items, new, how, journal, bad)
-            break
-        if progress:
-            progress(done, len(new))
+    plan = ([i for i in batch if i.name in new] for batch in batches(items, room))
+    left = iter([batch for batch in plan if batch])
+    # the next batch is read while one is encoded
+    with ThreadPoolExecutor(1) as reader:
+        coming = _ahead(reader, next(left, None), encoder, how)
+        while coming is not None:
+            batch, read, noted = coming.result()
+            coming = _ahead(reader, next(left, None), encoder, how)
+            bad.take(noted)
+            if made := encode_items(read, encoder, how, room, bad):
+                journal.commit(made)
+            done += len(batch)
+            if bad.found and not bad.skip:
+                say("a recording cannot be used; looking for others before stopping")
+                _look_at_all(items, new, how, journal, bad)
+                break
+            if progress:
+                progress(done, len(new))
     return began
+
+
+def _ahead(
+    reader: ThreadPoolExecutor, batch: list[Item] | None, encoder: Encoder, how: Extraction
+) -> Future[tuple[list[Item], list[Read], BadFiles]] | None:
+    def read(batch: list[Item]) -> tuple[list[Item], list[Read], BadFiles]:
+        noted = BadFiles()
+        return batch, read_items(batch, encoder, how, noted), noted
+
+    return None if batch is None else reader.submit(read, batch)
 
 
 def _room(how: Extraction, encoder: Encoder) -> float:

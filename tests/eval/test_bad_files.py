@@ -130,13 +130,13 @@ def test_what_was_encoded_before_an_error_is_not_lost(
     audio_corpus: Path, waveform_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls: list[int] = []
-    encode = Encoder.encode_batch
+    encode = Encoder.encode_prepared
 
-    def counting(self: Encoder, batch: list[np.ndarray], layer: int) -> object:
+    def counting(self: Encoder, batch: list[object], layer: int) -> object:
         calls.append(len(batch))
         return encode(self, batch, layer)
 
-    monkeypatch.setattr(Encoder, "encode_batch", counting)
+    monkeypatch.setattr(Encoder, "encode_prepared", counting)
     good = (audio_corpus / "4.wav").read_bytes()
     BAD["silent"][0](audio_corpus / "4.wav")
     with pytest.raises(NasError, match="nothing but silence"):

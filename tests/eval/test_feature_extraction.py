@@ -27,13 +27,13 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by the number of recordings of each batch that is encoded."""
     calls: list[int] = []
-    encode = Encoder.encode_batch
+    encode = Encoder.encode_prepared
 
-    def counting(self: Encoder, batch: list[np.ndarray], layer: int) -> object:
+    def counting(self: Encoder, batch: list[object], layer: int) -> object:
         calls.append(len(batch))
         return encode(self, batch, layer)
 
-    monkeypatch.setattr(Encoder, "encode_batch", counting)
+    monkeypatch.setattr(Encoder, "encode_prepared", counting)
     return calls
 
 

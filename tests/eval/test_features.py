@@ -24,13 +24,13 @@ pytestmark = pytest.mark.usefixtures("own_cache")
 def encoded(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """Grows by one with each utterance that is encoded."""
     calls: list[int] = []
-    encode = Encoder.encode_batch
+    encode = Encoder.encode_prepared
 
-    def counting(self: Encoder, batch: list[np.ndarray], layer: int) -> object:
+    def counting(self: Encoder, batch: list[object], layer: int) -> object:
         calls.extend(layer for _ in batch)
         return encode(self, batch, layer)
 
-    monkeypatch.setattr(Encoder, "encode_batch", counting)
+    monkeypatch.setattr(Encoder, "encode_prepared", counting)
     return calls
 
 
@@ -183,10 +183,10 @@ def test_impossible_settings(
 def test_what_float16_cannot_hold_is_refused(
     audio_corpus: Path, waveform_encoder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def huge(self: Encoder, batch: list[np.ndarray], layer: int) -> object:
+    def huge(self: Encoder, batch: list[object], layer: int) -> object:
         return [(np.full((4, 16), 7e4, np.float32), 1)]
 
-    monkeypatch.setattr(Encoder, "encode_batch", huge)
+    monkeypatch.setattr(Encoder, "encode_prepared", huge)
     with pytest.raises(NasError, match="70000 does not fit into float16"):
         load_dataset(audio_corpus, encoder=waveform_encoder)
 

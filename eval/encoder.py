@@ -23,8 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Encoder", "EncoderSource", "Precision", "find_encoder", "load_encoder"]
 
-WINDOW_SECONDS = BLOCK_SECONDS  # longer recordings are encoded in pieces of this length
-
 Precision = Literal["fp32", "fp16", "bf16"]
 PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
 DEVICES = ("auto", "cpu", "cuda")
@@ -86,7 +84,7 @@ class Encoder:
         Raises:
             NasError: No such layer.
         """
-        window = WINDOW_SECONDS * SAMPLE_RATE
+        window = BLOCK_SECONDS * SAMPLE_RATE
         starts = [s for s in range(0, len(audio), window) if len(audio) - s >= LEAST_SAMPLES]
         pieces = [self.encode_batch([audio[s : s + window]], layer)[0] for s in starts]
         return np.concatenate([f for f, _ in pieces]), self.frame_rate, sum(m for _, m in pieces)
@@ -273,6 +271,14 @@ def load_encoder(
     return Encoder(source, int(config.hidden_size), frame_rate, network, extractor, place)
 
 
+def check_names(device: str, precision: str) -> None:
+    """Refuse a device or precision that does not exist anywhere."""
+    if device not in DEVICES:
+        raise NasError(f"no device {device!r}", hint=nearest(device, DEVICES))
+    if precision not in PRECISIONS:
+        raise NasError(f"no precision {precision!r}", hint=nearest(precision, PRECISIONS))
+
+
 def find_device(device: str, precision: str) -> str:
     """Return ``cpu`` or ``cuda``.
 
@@ -281,10 +287,7 @@ def find_device(device: str, precision: str) -> str:
     """
     import torch
 
-    if device not in DEVICES:
-        raise NasError(f"no device {device!r}", hint=nearest(device, DEVICES))
-    if precision not in PRECISIONS:
-        raise NasError(f"no precision {precision!r}", hint=nearest(precision, PRECISIONS))
+    check_names(device, precision)
     if device == "cuda" and not torch.cuda.is_available():
         raise NasError("there is no CUDA device here", hint="--device cpu")
     place = "cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda"

@@ -32,10 +32,9 @@ from eval.feature_store import (
     describe,
     describe_older,
     finished,
-    left_out,
+    readable,
     remember_left_out,
 )
-from eval.file_digests import file_digests
 from eval.frame_file import FrameFile, FrameReader
 from eval.packages import Say
 from search_spaces.errors import NasError
@@ -114,7 +113,7 @@ def extract(
             began = _encode(items, {i.name for i in new}, source, how, journal, bad, say, progress)
         seconds = time.perf_counter() - began
         bad.settle()
-        items = [i for i in items if i.name in journal or i.name in known]
+        items = _usable(items, journal, known, bad)
         kept = {i.utterance: digests[i.utterance] for i in items}
         if not kept:
             raise NasError("no recording is left", where=str(corpus.root))
@@ -132,35 +131,6 @@ def extract(
     return replace(
         ready, encoded=len(encoded), audio_seconds=sum(encoded.values()), seconds=seconds
     )
-
-
-def readable(
-    utterances: Sequence[Utterance], key_of: Callable[[list[str]], str], bad: BadFiles
-) -> dict[Utterance, str]:
-    """Return the digests of files, but of those known to be of no use if they are to be skipped.
-
-    Args:
-        utterances: Of a corpus.
-        key_of: The key of a corpus whose files have given digests.
-        bad: Takes what cannot be used.
-
-    Raises:
-        NasError: Files that cannot be read, unless they are to be skipped.
-    """
-    digests: dict[Utterance, str] = {}
-    found = file_digests([u.path for u in utterances])
-    for u, digest in zip(utterances, found, strict=True):
-        if isinstance(digest, NasError):
-            bad.add(digest)
-        else:
-            digests[u] = digest
-    bad.settle()
-    out = left_out(key_of(list(digests.values()))) if bad.skip else {}
-    for i, u in enumerate(list(digests)):
-        if i in out:
-            bad.add(NasError(out[i], where=str(u.path)))
-            del digests[u]
-    return digests
 
 
 def _ready(
@@ -193,6 +163,17 @@ def _items(
             name = f"{digest}@{most:g}" if cut else digest
             items.append(Item(name, u, min(seconds, most or seconds)))
     return items
+
+
+def _usable(items: Sequence[Item], journal: Journal, known: Known, bad: BadFiles) -> list[Item]:
+    """Return what has frames, and name what equals a bad recording and was not read itself."""
+    heard = {b.where for b in bad.found}
+    usable = [i for i in items if i.name in journal or i.name in known]
+    for item in items:
+        path = str(item.utterance.path)
+        if item.name not in journal and item.name not in known and path not in heard:
+            bad.add(NasError("the same content as another that cannot be used", where=path))
+    return usable
 
 
 def _encode(
@@ -256,8 +237,8 @@ def _ahead(
 def _room(how: Extraction, encoder: Encoder) -> float:
     if how.batch_seconds is not None:
         return how.batch_seconds
-    # One at a time, frames depend on nothing but their recording, to the last bit. What batches
-    # would save on a CPU is small beside that (benchmarks/features.py); on a GPU it is not.
+    # One at a time, frames depend on nothing but their recording, to the last bit. On a CPU
+    # that is worth more than what batches save, unless a person says otherwise.
     return CUDA_BATCH_SECONDS if encoder.device == "cuda" else 0.0
 
 
@@ -269,11 +250,10 @@ def _look_at_all(
     for item in items:
         if bad.enough:
             return
-        if item.name not in new or item.name in journal or str(item.utterance.path) in heard:
-            continue
-        with bad.noting():
-            for _ in levelled(item.utterance.path, how.max_seconds):
-                break
+        path = item.utterance.path
+        if item.name in new and item.name not in journal and str(path) not in heard:
+            with bad.noting():
+                next(levelled(path, how.max_seconds))
 
 
 def _assemble(items: Sequence[Item], journal: Journal, known: Known, made: Path) -> None:

@@ -10,8 +10,8 @@ from eval.audio import read_features
 from eval.bad_files import BadFiles
 from eval.cache import cache_dir, into_place, scratch_dir
 from eval.corpora.corpus import Corpus, Utterance
-from eval.feature_extraction import Extracted, Progress, readable
-from eval.feature_store import corpus_key, describe, remember_left_out
+from eval.feature_extraction import Extracted, Progress
+from eval.feature_store import corpus_key, describe, readable, remember_left_out
 from eval.frame_file import FrameFile
 from eval.packages import Say
 from search_spaces.errors import NasError

@@ -68,6 +68,7 @@ class Journal:
     ) -> None:
         self._frames.close()
         self._index.close()
+        self.forget(())  # an empty one
         os.close(self._lock)
 
     def __contains__(self, name: str) -> bool:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
-from collections.abc import Container, Iterable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import numpy as np
 from eval.bad_files import BadFiles
 from eval.cache import cache_dir, scratch_dir
 from eval.corpora.corpus import Utterance
+from eval.file_digests import file_digests
 from eval.frame_file import FRAMES, OFFSETS
 from search_spaces.errors import NasError, nearest
 
@@ -108,6 +109,35 @@ def left_out(key: str) -> dict[int, str]:
     except (OSError, ValueError):
         return {}
     return {int(number): why for number, why in told.items()}
+
+
+def readable(
+    utterances: Sequence[Utterance], key_of: Callable[[list[str]], str], bad: BadFiles
+) -> dict[Utterance, str]:
+    """Return the digests of files, but of those known to be of no use if they are to be skipped.
+
+    Args:
+        utterances: Of a corpus.
+        key_of: The key of a corpus whose files have given digests.
+        bad: Takes what cannot be used.
+
+    Raises:
+        NasError: Files that cannot be read, unless they are to be skipped.
+    """
+    digests: dict[Utterance, str] = {}
+    found = file_digests([u.path for u in utterances])
+    for u, digest in zip(utterances, found, strict=True):
+        if isinstance(digest, NasError):
+            bad.add(digest)
+        else:
+            digests[u] = digest
+    bad.settle()
+    out = left_out(key_of(list(digests.values()))) if bad.skip else {}
+    for i, u in enumerate(list(digests)):
+        if i in out:
+            bad.add(NasError(out[i], where=str(u.path)))
+            del digests[u]
+    return digests
 
 
 def remember_left_out(

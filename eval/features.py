@@ -11,7 +11,7 @@ from eval.bad_files import BadFiles
 from eval.corpora import BUNDLED, DEFAULT_CORPUS, ClassMap, Corpus, Kind, Utterance, open_corpus
 from eval.corpora.corpus import EVENT_KINDS
 from eval.dataset import Dataset, assemble
-from eval.encoder import Precision, find_encoder
+from eval.encoder import Precision, check_names, find_encoder
 from eval.event_frames import DEFAULT_SAMPLING, Clips, Sampling, make_clips
 from eval.feature_batches import Extraction
 from eval.feature_extraction import Extracted, Progress, extract
@@ -108,6 +108,7 @@ def load_features(
         NasError: A mistake in the corpus, the encoder or their files.
     """
     _check_numbers(frame_rate, max_seconds, batch_seconds)
+    check_names(device, precision or "fp32")
     options: dict[str, object] = {"encoder": encoder, "layer": layer, "precision": precision}
     options |= {"sampling": sampling, "max_seconds": max_seconds}
     if info := BUNDLED.get(str(data if data is not None else DEFAULT_CORPUS)):

@@ -209,6 +209,20 @@ def test_a_table_that_is_no_text_is_refused(audio_corpus: Path, waveform_encoder
         assert caught.value.where == f"{manifest}:1"
 
 
+def test_a_copy_of_a_bad_recording_is_named_too(
+    audio_corpus: Path, waveform_encoder: Path
+) -> None:
+    BAD["silent"][0](audio_corpus / "1.wav")
+    shutil.copy(audio_corpus / "1.wav", audio_corpus / "2.wav")
+    for _ in range(2):
+        data = load_dataset(audio_corpus, encoder=waveform_encoder, skip_bad=True)
+        assert [s["why"] for s in data.source["skipped"]] == [
+            "nothing but silence",
+            "the same content as another that cannot be used",
+        ]
+        assert len(data) == 4
+
+
 def test_nothing_left_is_an_error(audio_corpus: Path, waveform_encoder: Path) -> None:
     for i in range(6):
         BAD["silent"][0](audio_corpus / f"{i}.wav")

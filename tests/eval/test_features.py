@@ -171,13 +171,21 @@ def test_silence_is_refused(audio_corpus: Path, waveform_encoder: Path) -> None:
         ({"frame_rate": 0.0}, "frame rate 0.0 Hz"),
         ({"frame_rate": float("nan")}, "frame rate nan Hz"),
         ({"layer": 7}, "has no layer 7"),
+        ({"precision": "fp8"}, "no precision 'fp8'"),
+        ({"device": "tpu"}, "no device 'tpu'"),
+        ({"max_seconds": 0.01}, "0.01 s of a recording"),
     ],
 )
 def test_impossible_settings(
-    options: dict[str, float], told: str, audio_corpus: Path, waveform_encoder: Path
+    options: dict[str, object],
+    told: str,
+    audio_corpus: Path,
+    waveform_encoder: Path,
+    own_cache: Path,
 ) -> None:
     with pytest.raises(NasError, match=told):
-        load_dataset(audio_corpus, encoder=waveform_encoder, **options)  # type: ignore[arg-type]
+        load_dataset(audio_corpus, encoder=waveform_encoder, **options)
+    assert not any((own_cache / "features").glob("unfinished-*"))
 
 
 def test_what_float16_cannot_hold_is_refused(

@@ -60,7 +60,11 @@ def spaces() -> str:
     definitions = json_schema()
     shown = {"A space": definitions} | {
         title: definitions["$defs"][name]
-        for title, name in (("A parameter", "ParameterModel"), ("A range", "RangeModel"))
+        for title, name in (
+            ("A parameter", "ParameterModel"),
+            ("A range", "RangeModel"),
+            ("Data", "DataModel"),
+        )
     }
     for title, schema in shown.items():
         lines += [f"## {title}", "", "| key | value | needed |", "|---|---|---|"]
@@ -86,7 +90,7 @@ def _form(form: dict[str, Any]) -> str:
     if "const" in form:
         return f"`{form['const']}`"
     if "$ref" in form:
-        words = {"ParameterModel": "a parameter", "RangeModel": "a range"}
+        words = {"ParameterModel": "a parameter", "RangeModel": "a range", "DataModel": "data"}
         name = form["$ref"].rpartition("/")[2]
         return words.get(name, name)
     if "anyOf" in form:

@@ -19,8 +19,11 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+# Options that older records do not know: kept only where they are set.
+LATER = ("precision", "max_seconds", "skip_bad")
+
 # What a request for a dataset may hold beside `data`; None each for the default.
-OPTIONS = ("encoder", "layer", "frame_rate", "sampling", "class_map")
+OPTIONS = ("encoder", "layer", "frame_rate", "sampling", "class_map", *LATER)
 
 
 def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> CorpusEvaluator:
@@ -30,6 +33,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         space: Names the family that is trained.
         request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``sampling``, ``class_map``
             (a mapping or the path of one), ``protocol``, ``speaker_dependent``, ``folds``,
+            ``precision``, ``max_seconds``, ``skip_bad``,
             ``test_fold``, ``validation_folds``; None each for the default.
         say: Takes lines about slow steps.
 
@@ -44,6 +48,8 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     family.check_space(space)  # before anything is fetched
     load_profile(space.profile or DEFAULT_PROFILE)
     asked = {k: request.get(k) for k in ("data", *OPTIONS)}
+    asked["max_seconds"] = asked["max_seconds"] or space.max_seconds
+    asked = {k: v for k, v in asked.items() if k not in LATER or v}
     # a run may be resumed elsewhere, and when the file of the class map has changed
     asked["class_map"] = read_class_map(asked["class_map"])
     asked["data"] = resolved(corpus_for(family, asked["data"], asked["class_map"]))
@@ -122,12 +128,12 @@ def load(request: Mapping[str, Any], say: Say) -> Dataset:
 
 def now_and_then(say: Say) -> Callable[[int, int], None]:
     """Report long extractions: a line every ten seconds."""
-    last = time.monotonic()
+    began = last = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= 10:
             last = time.monotonic()
-            say(f"{done}/{total} recordings")
+            say(f"{done}/{total} recordings, {(last - began) / done * (total - done):.0f} s left")
 
     return progress

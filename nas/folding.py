@@ -73,19 +73,21 @@ def open_split(request: Mapping[str, Any], say: Say, test_fold: int | None = Non
     """Open the corpus of a request and see that it can be split, before it is encoded.
 
     Args:
-        request: ``data``, ``class_map``, and what ``KEYS`` names.
+        request: ``data``, ``class_map``, ``skip_bad``, and what ``KEYS`` names.
         say: Told what is fetched.
         test_fold: The outer fold whose inner folds are tried too.
 
     Raises:
         NasError: The corpus cannot be opened, or not be split so.
     """
+    from eval.bad_files import BadFiles
     from eval.corpora import open_corpus, read_class_map
     from eval.folding import choose_folding
     from eval.folds import Groups
 
     class_map = read_class_map(request.get("class_map"))
-    corpus = open_corpus(request.get("data"), say, class_map)
+    bad = BadFiles(skip=bool(request.get("skip_bad")), offer=True)
+    corpus = open_corpus(request.get("data"), say, class_map, bad)
     folding = choose_folding(
         corpus,
         protocol=request.get("protocol"),

@@ -22,6 +22,7 @@ def retrain(
     *,
     class_map: str | Path | None = None,
     split: Mapping[str, Any] | None = None,
+    skip_bad: bool | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train on every outer fold; with ``folder``, also on everything, and keep the weights.
@@ -35,6 +36,7 @@ def retrain(
             search's corpus and no other.
         split: ``protocol``, ``folds``, ``speaker_dependent``; without any of them, the split of
             the search on its corpus, and the usual one on another.
+        skip_bad: Leave out what of the corpus cannot be used; None does as the search did.
         say: Takes one line per fold.
 
     Returns:
@@ -58,6 +60,7 @@ def retrain(
         )
     prepare_cpu()
     features = _request(model, family, data, class_map, say)
+    features |= {"skip_bad": True} if skip_bad else {}
     chosen = _split(model, features, split or {}, say)
     dataset = load(features, say)
     outer = chosen.folding.outer(dataset)

@@ -63,6 +63,7 @@ class Space:
         searcher: What to search it with unless told otherwise; None for no preference.
         profile: Cost model of its energies: a name, the path of a file, or its content; None
             for the default.
+        max_seconds: How much of each recording is used, from its beginning [s]; None for all.
     """
 
     name: str
@@ -74,6 +75,7 @@ class Space:
     description: str = ""
     searcher: str | None = None
     profile: str | Mapping[str, Any] | None = None
+    max_seconds: float | None = None
 
     def parameter(self, name: str) -> Parameter:
         """Look a parameter up by name."""

@@ -25,6 +25,7 @@ COMMANDS = {
     "robustness": ("nas.cli.robustness", "Jitter, lost spikes, clock steps, weight bits."),
     "space": ("nas.cli.space", "Check, sample and count search spaces."),
     "data": ("nas.cli.data", "List, fetch, check and split corpora."),
+    "features": ("nas.cli.features", "Extract features, see what is cached, make room."),
     "bench": ("nas.cli.bench", "Latency and memory of the attention kinds."),
 }
 

@@ -8,6 +8,7 @@ import click
 
 from nas.cli.confirm import Ticker, interval_cells
 from nas.cli.fold_options import warn, with_folds
+from nas.cli.options import of_recordings
 from nas.cli.output import Out, millijoules, with_output
 
 
@@ -25,6 +26,7 @@ from nas.cli.output import Out, millijoules, with_output
 )
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @with_folds
+@of_recordings
 @with_output
 def baselines(
     data: str | None,
@@ -38,6 +40,9 @@ def baselines(
     protocol: str | None,
     folds: str | None,
     speaker_dependent: bool,
+    precision: str | None,
+    max_seconds: float | None,
+    skip_bad: bool | None,
     out: Out,
 ) -> None:
     """Measure what a spiking head must be compared with, on every outer fold.
@@ -71,6 +76,7 @@ def baselines(
     request |= {"frame_rate": frame_rate, "sampling": sampling, "class_map": class_map}
     asked = {"protocol": protocol, "folds": folds, "speaker_dependent": speaker_dependent}
     folding = open_split({**request, **asked}, out.say).folding
+    request |= {"precision": precision, "max_seconds": max_seconds, "skip_bad": skip_bad}
     dataset = load(request, out.say)
     outer = folding.outer(dataset)
     rows = measure_outer(

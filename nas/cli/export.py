@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nas.cli.fold_options import warn, with_folds
+from nas.cli.options import skip_bad
 from nas.cli.output import Out, percent, with_output
 
 
@@ -51,6 +52,7 @@ def export(run: Path, best: str | None, trial: str | None, folder: Path, out: Ou
 @click.argument("exported", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--data", help="Corpus name or folder.  [default: the one it was found on]")
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
+@skip_bad
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--out", "folder", type=click.Path(path_type=Path), help="Keep trained weights.")
 @with_folds
@@ -59,6 +61,7 @@ def train(
     exported: Path,
     data: str | None,
     class_map: str | None,
+    skip_bad: bool | None,
     seeds: int,
     folder: Path | None,
     protocol: str | None,
@@ -80,7 +83,16 @@ def train(
     from nas.retrain import retrain
 
     split = {"protocol": protocol, "folds": folds, "speaker_dependent": speaker_dependent}
-    result = retrain(exported, data, seeds, folder, class_map=class_map, split=split, say=out.say)
+    result = retrain(
+        exported,
+        data,
+        seeds,
+        folder,
+        class_map=class_map,
+        split=split,
+        skip_bad=skip_bad,
+        say=out.say,
+    )
 
     def human() -> None:
         rows = [

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from nas.cli.fold_options import with_folds
+from nas.cli.options import of_recordings
 from nas.cli.output import Out, shown, with_output
 
 
@@ -45,6 +46,7 @@ Examples:
 )
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @with_folds
+@of_recordings
 @click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
 @click.option(
     "--validation-folds",

@@ -15,7 +15,7 @@ from nas.report.panel import Panel, slug
 from nas.report.style import axis, colour, styled
 from nas.report.units import factor, label, title
 
-NOTHING = "No full evaluation is within the constraints, so there is no front."
+NOTHING = "No full evaluation succeeded within the constraints, so there is no front."
 
 
 def attainment_panels(runs: Sequence[RunData]) -> list[Panel]:

@@ -17,7 +17,7 @@ from nas.report.tested import tested_parts
 from nas.report.units import with_unit
 from search_spaces.errors import NasError
 
-ARROWS = "Arrows point to the better end of an axis."
+ARROWS = "↑: higher is better, ↓: lower is better."
 REPEATED = (
     " Where architectures were measured again, the solid line keeps lucky first measurements;"
     " the dotted one takes their mean, as the front does."
@@ -82,11 +82,13 @@ def _about_front(runs: Sequence[RunData]) -> str:
         text += " Of an architecture measured several times the mean is shown."
     if any(r.knee is not None for r in runs):
         text += " The star is the knee, the front member nearest to the best of every objective."
+    if len(runs) > 1:
+        text += " A colour is a run; its faint points are evaluated and not on its front."
     return text
 
 
 def _about_box(runs: Sequence[RunData], box: Box | None) -> str:
-    if box is None:
+    if box is None or len(runs[0].objectives) == 1:
         return ""
     objectives = runs[0].objectives
     signs = [1.0 if d == "minimize" else -1.0 for d in objectives.values()]
@@ -125,7 +127,9 @@ def _chosen(runs: Sequence[RunData], show: Sequence[str]) -> list[Panel | Table]
         head = [f"{e.architecture.hash}: {role}" for role, e in picked]
         of = "" if alone else f" of {run.label}"
         parts.append(Table(["", *head], metric_rows(members), title=f"Figures{of}"))
-        parts.append(Table(["", *head], parameter_rows(members), title=f"Parameters{of}"))
+        parts.append(
+            Table(["", *head], parameter_rows(run.study.space, members), title=f"Parameters{of}")
+        )
         for role, e in picked:
             key = e.architecture.hash if alone else f"{slug(run.label)}-{e.architecture.hash}"
             name = f"{e.architecture.hash} ({role}){of}"

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from nas.report.compare import Box, Growth, growth
 from nas.report.data import RunData
 from nas.report.panel import Panel, slug
-from nas.report.style import GREY, KNEE, axis, colour, styled
+from nas.report.style import GREY, KNEE, axis, colour, faded, styled
 from nas.report.units import factor, label, title, with_unit
 from nas.trust import read_trust
 from search_spaces.errors import NasError
@@ -16,7 +16,7 @@ from search_spaces.errors import NasError
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-NEVER = "No full evaluation is within the constraints of the space."
+NEVER = "No full evaluation succeeded within the constraints of the space."
 
 
 def growth_panels(runs: Sequence[RunData], box: Box | None) -> list[Panel]:
@@ -49,7 +49,8 @@ def _volume(
                 y=[100 * v for v in values],
                 mode="lines",
                 line={"shape": "hv", "color": colour(i), "dash": dash},
-                name=label(f"{run.label}: {what}" if len(runs) > 1 else what),
+                name=label(run.label if len(runs) > 1 else what),
+                showlegend=len(runs) == 1 or dash == "solid",
                 hovertemplate="%{y:.2f} % at %{x:.5g} " + over,
             )
     styled(
@@ -63,10 +64,8 @@ def _volume(
 
 
 def _lines(g: Growth) -> list[tuple[list[float], str, str]]:
-    lines = [(g.measured, "solid", "all measurements")]
-    if g.repeated:
-        lines.append((g.front, "dot", "front, of means"))
-    return lines
+    dotted = [(g.front, "dot", "front, of means")] if g.repeated else []
+    return [(g.measured, "solid", "all measurements"), *dotted]
 
 
 def _best(
@@ -176,16 +175,11 @@ def _curves(runs: Sequence[RunData], name: str) -> Panel:
         front = {e.architecture.hash for e in run.front}
         several = [g for g in groups.values() if len({e.fidelity for e in g}) > 1]
         single = [g for g in groups.values() if all(e.fidelity < 1.0 for e in g)]
-        on_front = [g[0].architecture.hash in front for g in several]
-        kinds = [
-            ("stopped", single, GREY),
-            (
-                "trained on",
-                [g for g, f in zip(several, on_front, strict=True) if not f],
-                colour(i),
-            ),
-            ("front", [g for g, f in zip(several, on_front, strict=True) if f], KNEE),
-        ]
+        best = [g for g in several if g[0].architecture.hash in front]
+        rest = [g for g in several if g[0].architecture.hash not in front]
+        kinds = [("stopped", single, GREY), ("trained on", rest, colour(i)), ("front", best, KNEE)]
+        if len(runs) > 1:
+            kinds = [("", single, faded(colour(i), 0.3)), (run.label, several, colour(i))]
         for words, those, tint in kinds:
             members = [sorted(g, key=lambda e: e.fidelity) for g in those]
             if not members:
@@ -197,7 +191,8 @@ def _curves(runs: Sequence[RunData], name: str) -> Panel:
                 y=y,
                 mode="lines+markers",
                 line={"color": tint, "width": 1},
-                name=label(f"{run.label}: {words}" if len(runs) > 1 else words),
+                name=label(words),
+                showlegend=bool(words),
                 hovertext=text,
                 hoverinfo="text",
                 connectgaps=False,

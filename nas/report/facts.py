@@ -44,6 +44,7 @@ def _summary(run: RunData, box: Box | None) -> dict[str, str]:
         }
     else:
         facts["measured by"] = f"an evaluator of its own: {source.get('reference')}"
+    broken = [e.error for e in done if e.error]
     infeasible = sum(e.ok and not e.feasible for e in done)
     facts |= {
         "budget": f"{run.study.spent:g} of {config.budget} units spent{_state(run)}",
@@ -52,6 +53,7 @@ def _summary(run: RunData, box: Box | None) -> dict[str, str]:
             f"{failed} failed",
             f"{infeasible} outside the constraints" if infeasible else "",
         ),
+        **({"last failure": broken[-1].strip().splitlines()[-1][:200]} if broken else {}),
         "front": f"{len(run.front)} architectures",
         "knee": run.knee.architecture.hash if run.knee is not None else "none",
     }
@@ -187,8 +189,8 @@ _ENDS = ("started", "stopped", "finished")
 
 
 def _bounds(c: Any) -> str:
-    low = f"{c.min:g} <= " if c.min is not None else ""
-    high = f" <= {c.max:g}" if c.max is not None else ""
+    low = f"{c.min:,.10g} <= " if c.min is not None else ""
+    high = f" <= {c.max:,.10g}" if c.max is not None else ""
     return f"{low}{c.quantity}{high}"
 
 

@@ -53,13 +53,14 @@ def _plane(runs: Sequence[RunData], pair: tuple[str, str]) -> Panel:
         )
         for kind in _kinds(runs, i):
             figure.add_scatter(**_marks(run, kind, pair), **kind["look"])
-    for name, row in _references(runs).items():
+    for at, (name, row) in enumerate(_references(runs).items()):
         figure.add_scatter(
             x=[factor(x) * row[x]],
             y=[factor(y) * row[y]],
             mode="markers+text",
             text=[label(name)],
-            textposition="bottom center",
+            textposition="bottom center" if at % 2 else "top center",  # they may lie close
+            cliponaxis=False,
             textfont={"size": 11, "color": "#555"},
             hovertext=[_hover_reference(name, row, objectives)],
             hoverinfo="text",
@@ -134,8 +135,6 @@ def _kinds(runs: Sequence[RunData], i: int) -> list[dict[str, Any]]:
     infeasible = [e for e in others if not e.feasible]
     members = [e for e in run.front if e not in knee]
     tint = colour(i)
-    named = "" if one else f"{label(run.label)}: "
-    group = {} if one else {"legendgroup": run.label}
     grey = GREY if one else faded(tint, 0.35)
     edge = {"color": "white", "width": 1}
     found = [
@@ -144,14 +143,15 @@ def _kinds(runs: Sequence[RunData], i: int) -> list[dict[str, Any]]:
         (members, "front", {"size": 10, "color": tint, "line": edge}),
         (knee, "knee", {"symbol": "star", "size": 16, "color": KNEE if one else tint}),
     ]
-    return [
-        {
-            "members": members_,
-            "look": {"mode": "markers", "name": f"{named}{words}", "marker": mark, **group},
-        }
-        for members_, words, mark in found
-        if members_
-    ]
+    kinds = []
+    for members_, words, mark in found:
+        look: dict[str, Any] = {"mode": "markers", "name": words, "marker": mark}
+        if not one:  # an entry a run, not one a kind
+            look |= {"name": label(run.label), "legendgroup": run.label}
+            look["showlegend"] = words == "front" or (words == "knee" and not members)
+        if members_:
+            kinds.append({"members": members_, "look": look})
+    return kinds
 
 
 def _marks(run: RunData, kind: Mapping[str, Any], names: Sequence[str]) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from nas.report.panel import Panel, Section
 from search_spaces.errors import NasError
 
 WIDTH, SCALE = 900, 2
+WIDEST = 4096  # pixels that any WebGL canvas holds; a wider one is drawn in part
 INSTALL = "pip install 'nas[report]', and Chromium or Chrome where there is none"
 
 
 def write_images(sections: Sequence[Section], folder: Path) -> list[Path]:
-    """Write ``KEY.png`` (twice the pixels) and ``KEY.svg`` of every figure that is drawn.
+    """Write ``KEY.png`` (two pixels for one) and ``KEY.svg`` of every figure that is drawn.
 
     Args:
         sections: Of a report.
@@ -28,7 +29,6 @@ def write_images(sections: Sequence[Section], folder: Path) -> list[Path]:
         NasError: Kaleido or a browser is missing, or the folder cannot be written.
     """
     check_images()
-    import kaleido
     import plotly.io
 
     panels = [p for s in sections for p in s.panels if p.figure is not None]
@@ -41,11 +41,14 @@ def write_images(sections: Sequence[Section], folder: Path) -> list[Path]:
                     fig=[p.figure for p in panels for _ in range(2)],
                     file=[str(Path(made) / n) for n in names],
                     width=[_width(p) for p in panels for _ in range(2)],
-                    scale=[scale for _ in panels for scale in (SCALE, 1)],
+                    height=[int(p.figure.layout.height) for p in panels for _ in range(2)],
+                    scale=[s for p in panels for s in (min(SCALE, WIDEST / _width(p)), 1)],
                 )
             for name in names:
                 (Path(made) / name).replace(folder / name)
-    except kaleido.ChromeNotFoundError:
+    except RuntimeError as error:  # plotly's word for a browser that is not there
+        if "chrome" not in str(error).lower():
+            raise
         raise NasError("no browser was found to draw the figures", hint=INSTALL) from None
     except OSError as error:
         raise NasError(f"cannot write the figures: {error}", where=str(folder)) from None

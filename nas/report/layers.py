@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.cli.output import shown
 from nas.evaluation import Evaluation
 from nas.report.panel import Panel
 from nas.report.style import colour, styled
 from nas.report.units import factor, label, unit, with_unit
 from search_spaces.errors import NasError
+from search_spaces.space import Space
 
 OPERATIONS = {"macs": "multiply-accumulates", "acs": "accumulates", "compares": "comparisons"}
 OTHER = "other operations"
@@ -172,9 +174,9 @@ def _distinct(names: Sequence[str]) -> list[str]:
     return [n if names.count(n) == 1 else f"{n} ({i})" for i, n in enumerate(names)]
 
 
-def parameter_rows(members: Sequence[Evaluation]) -> list[list[str]]:
+def parameter_rows(space: Space, members: Sequence[Evaluation]) -> list[list[str]]:
     """Return a row a parameter and a column an architecture; a dash where it is not there."""
-    names = list(dict.fromkeys(k for e in members for k in e.architecture))
+    names = [p.name for p in space.parameters if any(p.name in e.architecture for e in members)]
     return [[name, *(_value(e.architecture.get(name)) for e in members)] for name in names]
 
 
@@ -192,15 +194,9 @@ def metric_rows(members: Sequence[Evaluation]) -> list[list[str]]:
     every = [{**numbers(e), **e.objectives} for e in members]
     names = list(dict.fromkeys(k for row in every for k in row))
     return [
-        [f"{n} [{unit(n)}]" if unit(n) else n, *(_number(n, row.get(n)) for row in every)]
+        [f"{n} [{unit(n)}]" if unit(n) else n, *(shown(n, row.get(n)) for row in every)]
         for n in names
     ]
-
-
-def _number(name: str, value: Any) -> str:
-    from nas.cli.output import shown
-
-    return shown(name, value)
 
 
 def _value(value: Any) -> str:

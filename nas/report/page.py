@@ -28,7 +28,7 @@ table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; }
 th, td { padding: 0.2rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd;
   vertical-align: top; overflow-wrap: anywhere; }
 th:first-child, td:first-child { text-align: left; overflow-wrap: normal; }
-table.facts td { text-align: left; }
+table.facts td, table.facts th { text-align: left; }
 .scroll { overflow-x: auto; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(34rem, 100%), 1fr));
   gap: 1rem; align-items: start; }
@@ -53,7 +53,9 @@ PAGE = """<!DOCTYPE html>
 {body}
 <script nonce="{nonce}">
 const figures = {figures};
-const config = {{responsive: true, displaylogo: false, plotlyServerURL: ""}};
+const config = {{
+  responsive: true, displaylogo: false, displayModeBar: "hover", plotlyServerURL: "",
+}};
 for (const [key, figure] of Object.entries(figures)) {{
   const place = document.getElementById("plot-" + key);
   const image = {{toImageButtonOptions: {{format: "svg", filename: key}}}};
@@ -129,7 +131,7 @@ def _section(section: Section) -> str:
     plots: list[str] = []
     for part in section.parts:
         if isinstance(part, Panel):
-            plots.append(_panel(part))
+            plots.append(_panel(part, section.title))
         else:
             out += _plots(plots)
             plots = []
@@ -141,9 +143,10 @@ def _plots(made: Sequence[str]) -> list[str]:
     return [f'<div class="plots">{"".join(made)}</div>'] if made else []
 
 
-def _panel(panel: Panel) -> str:
+def _panel(panel: Panel, above: str) -> str:
     kind = ' class="wide"' if panel.wide else ""
-    head = f'<figure id="figure-{escape(panel.key)}"{kind}>\n<h3>{escape(panel.title)}</h3>\n'
+    head = f'<figure id="figure-{escape(panel.key)}"{kind}>\n'
+    head += f"<h3>{escape(panel.title)}</h3>\n" if panel.title != above else ""
     if panel.figure is None:
         return f'{head}<p class="missing">{escape(panel.missing)}</p></figure>'
     about = f'<p class="about">{escape(panel.about)}</p>' if panel.about else ""

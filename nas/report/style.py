@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +20,7 @@ FONT = "system-ui, 'Liberation Sans', Arial, sans-serif"
 GREY = "#9aa0a6"
 KNEE = "#d62728"
 HEIGHT = 460
+SUPERSCRIPT = str.maketrans("0123456789-", "⁰¹²³⁴⁵⁶⁷⁸⁹⁻")
 
 
 def colour(i: int) -> str:
@@ -38,8 +40,16 @@ def styled(figure: go.Figure, height: int = HEIGHT, **layout: Any) -> go.Figure:
         template="plotly_white",
         height=height,
         font={"family": FONT, "size": 13, "color": "#222"},
-        margin={"l": 70, "r": 25, "t": 30, "b": 60},
-        legend={"orientation": "h", "yanchor": "bottom", "y": 1.02, "xanchor": "left", "x": 0},
+        # the buttons of the page stand above the legend
+        margin={"l": 70, "r": 25, "t": 66, "b": 60},
+        legend={
+            "orientation": "h",
+            "traceorder": "normal",
+            "yanchor": "bottom",
+            "y": 1,
+            "xanchor": "left",
+            "x": 0,
+        },
         hoverlabel={"align": "left"},
     )
     figure.update_layout(**layout)
@@ -63,6 +73,25 @@ def axis(name: str, direction: Direction | None, values: Iterable[float]) -> dic
         "automargin": True,
         "zeroline": False,
     }
-    if log and max(seen) * factor(name) < 1e4:
-        out["dtick"] = "D2"  # 1, 2 and 5 of every decade
+    if log:
+        ticks = log_ticks(factor(name) * min(seen), factor(name) * max(seen))
+        out |= {"tickvals": ticks, "ticktext": [decimal(v) for v in ticks]}
     return out
+
+
+def log_ticks(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 of every decade between two positive values; far apart, only 1."""
+    steps = (1, 2, 5) if high <= 100 * low else (1, 3) if high <= 1e4 * low else (1,)
+    decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    every = [float(f"{m}e{k}") for k in decades for m in steps]
+    return [v for v in every if low / 2 <= v <= 2 * high]
+
+
+def decimal(value: float) -> str:
+    """Return a number as a person writes it: ``0.02``, ``2×10⁻⁴``."""
+    if 1e-2 <= value < 1e5:
+        return f"{value:g}"
+    digits, _, exponent = f"{value:e}".partition("e")
+    power = f"10{str(int(exponent)).translate(SUPERSCRIPT)}"
+    first = f"{float(digits):g}"
+    return power if first == "1" else f"{first}×{power}"

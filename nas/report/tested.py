@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from nas.cli.output import shown
 from nas.report.data import RunData
 from nas.report.panel import Panel, Table, slug
 from nas.report.style import GREY, colour, styled
@@ -48,7 +49,7 @@ def tested_parts(run: RunData, alone: bool) -> list[Panel | Table]:
             m["model"],
             str(m["trainings"]),
             *(_interval(n, m[n]) for n in metrics),
-            *(_number(n, m[f"{n}_held_out"]) for n in held),
+            *(shown(n, m[f"{n}_held_out"]) for n in held),
         ]
         for m in models
     ]
@@ -108,14 +109,8 @@ def _head(name: str) -> str:
     return f"{name} {unit(name)}".strip()
 
 
-def _number(name: str, value: float) -> str:
-    from nas.cli.output import shown
-
-    return shown(name, value)
-
-
 def _interval(name: str, i: Mapping[str, float]) -> str:
     if i["low"] != i["low"]:
-        return _number(name, i["mean"])
-    low, high = _number(name, i["low"]), _number(name, i["high"])
-    return f"{_number(name, i['mean'])} ({low} to {high})"
+        return shown(name, i["mean"])
+    low, high = shown(name, i["low"]), shown(name, i["high"])
+    return f"{shown(name, i['mean'])} ({low} to {high})"

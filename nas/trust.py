@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
+from nas.run_log import LOG, json_lines
 from search_spaces.errors import NasError
 
 GUIDES = ("surrogate", "proxy", "first_looks")
@@ -23,9 +23,7 @@ def read_trust(folder: Path) -> list[dict[str, Any]]:
     Raises:
         NasError: The run has no guide.
     """
-    path = folder / "log.jsonl"
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    events = [e for e in map(json.loads, lines) if e["event"] == "trust"]
+    events = [e for e in json_lines(folder / LOG) if e.get("event") == "trust"]
     rows = []
     for event in events:
         for guide in GUIDES:
@@ -52,22 +50,9 @@ def read_trust(folder: Path) -> list[dict[str, Any]]:
 
 def plot_trust(rows: list[dict[str, Any]], path: Path) -> None:
     """Write the correlations over the evaluations as one HTML file that works offline."""
-    import plotly.graph_objects as go
+    from nas.report.courses import trust_figure
+    from nas.report.page import render, write_page
+    from nas.report.panel import Panel, Section
 
-    figure = go.Figure()
-    for guide, objective in dict.fromkeys((r["guide"], r["objective"]) for r in rows):
-        mine = [r for r in rows if (r["guide"], r["objective"]) == (guide, objective)]
-        figure.add_scatter(
-            x=[r["evaluations"] for r in mine],
-            y=[r["correlation"] for r in mine],
-            mode="lines+markers",
-            name=f"{guide.replace('_', ' ')}: {objective}",
-        )
-    figure.update_layout(
-        title="Rank correlation of the guides with the evaluations",
-        xaxis_title="evaluations",
-        yaxis_title="rank correlation",
-        yaxis_range=[-1, 1],
-        template="plotly_white",
-    )
-    figure.write_html(path, include_plotlyjs=True)
+    panel = Panel("trust", "Rank correlation with the evaluations", figure=trust_figure(rows))
+    write_page(path, render("Trust in the guides", [Section("trust", "Guides", [panel])]))

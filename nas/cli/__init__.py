@@ -14,9 +14,10 @@ from search_spaces.errors import NasError, nearest
 COMMANDS = {
     "search": ("nas.cli.search", "Search a space and record a Pareto front."),
     "runs": ("nas.cli.look", "List the runs."),
-    "pareto": ("nas.cli.look", "Show the front of a run."),
+    "pareto": ("nas.cli.pareto", "Show the front of a run."),
     "show": ("nas.cli.look", "Show one architecture of a run, layer by layer."),
     "energy": ("nas.cli.energy", "Price a run or an export under other cost models."),
+    "report": ("nas.cli.report", "Write one HTML page about a run, or several side by side."),
     "trust": ("nas.cli.trust", "How far the guides of a run agree with its evaluations."),
     "confirm": ("nas.cli.confirm", "Retrain a front on every outer fold."),
     "baselines": ("nas.cli.baselines", "Measure simple models on the same folds."),

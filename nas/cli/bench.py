@@ -219,15 +219,20 @@ def _print(document: Mapping[str, Any], out: Out) -> None:
 
 
 def _write(document: Mapping[str, Any], folder: Path) -> None:
-    from nas import plots
+    from nas.report.attention import attention_figure
+    from nas.report.page import render, write_page
+    from nas.report.panel import Panel, Section, Table
 
-    page = plots.page(
+    parts: list[Panel | Table] = [
+        Panel("attention", "Latency and memory", figure=attention_figure(document["points"])),
+        Table(*growth_rows(document), title="Growth with length"),
+        Table(*rows(document), title="All figures"),
+    ]
+    page = render(
         "Attention: latency and memory against length",
+        [Section("figures", "Figures", parts)],
         [machine(document), METHOD, *stops(document), *notes(document)],
-        plots.attention_figure(document["points"]),
-        plots.table(*growth_rows(document)),
-        plots.table(*rows(document)),
     )
     text = json.dumps(finite(document), indent=2, ensure_ascii=False)
     (folder / "attention.json").write_text(text + "\n", encoding="utf-8")
-    (folder / "attention.html").write_text(page, encoding="utf-8")
+    write_page(folder / "attention.html", page)

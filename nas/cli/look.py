@@ -1,9 +1,7 @@
-"""``nas runs``, ``nas pareto``, ``nas show``: what came out."""
+"""``nas runs``, ``nas show``: what came out."""
 
 from __future__ import annotations
 
-import csv
-from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,8 +14,6 @@ from nas.folding import described
 if TYPE_CHECKING:
     from nas.evaluation import Evaluation
     from nas.study import Study
-
-EXTRA_COLUMNS = ("macro_f1", "parameters", "spikes", "spike_rate", "latency", "latency_steps")
 
 
 @click.command()
@@ -64,30 +60,6 @@ def runs(folder: Path | None, out: Out) -> None:
             out.line("no runs yet; start one: nas search --space pts_snn.yaml --budget 200")
 
     out.result(rows, human, lambda: [r["run"] for r in rows])
-
-
-@click.command()
-@click.argument("run", type=click.Path(path_type=Path))
-@click.option("--csv", "csv_file", type=click.Path(path_type=Path), help="Also write a CSV.")
-@with_output
-def pareto(run: Path, csv_file: Path | None, out: Out) -> None:
-    """Show the front of a run; the knee is marked.
-
-    \b
-    Examples:
-      nas pareto runs/pts_snn-2026-11-21-1
-      nas pareto RUN --csv front.csv
-      nas pareto RUN --json | jq '.front[0].architecture'
-    """  # noqa: D301
-    from nas.study import Study
-
-    study = Study.open(run)
-    document = front_document(study)
-    if csv_file is not None:
-        _write_csv(document, csv_file)
-    out.result(
-        document, lambda: print_front(study, out), lambda: [m["hash"] for m in document["front"]]
-    )
 
 
 @click.command()
@@ -147,63 +119,6 @@ def evaluation_document(e: Evaluation) -> dict[str, Any]:
     }
 
 
-def front_document(study: Study) -> dict[str, Any]:
-    """Return the front of a run as plain data."""
-    knee = study.knee()
-    return {
-        "run": str(study.folder),
-        **described(study.config.evaluator),
-        "objectives": dict(study.space.objectives),
-        "front": [
-            {
-                "hash": e.architecture.hash,
-                "architecture": e.architecture.as_dict(),
-                "objectives": dict(e.objectives),
-                "metrics": dict(e.metrics),
-                "knee": knee is not None and e.number == knee.number,
-            }
-            for e in study.front()
-        ],
-    }
-
-
-def print_front(study: Study, out: Out) -> None:
-    """Print the front for people."""
-    members, knee = study.front(), study.knee()
-    extra = [n for n in EXTRA_COLUMNS if members and n in members[0].metrics]
-    extra = [n for n in extra if n not in study.space.objectives]
-    names = [*study.space.objectives, *extra]
-    if any("measurements" in e.metrics for e in members):
-        names.append("measurements")
-    rows = []
-    for e in members:
-        known = {"measurements": 1, **e.metrics, **e.objectives}
-        values = [shown(n, known.get(n)) for n in names]
-        rows.append(
-            [e.architecture.hash, *values, "knee" if knee and e.number == knee.number else ""]
-        )
-    out.table(["hash", *map(heading, names), ""], rows)
-    failed = sum(not e.ok for e in study.evaluations)
-    profile = members[0].metrics.get("energy_profile") if members else None
-    parts = [
-        f"{len(members)} on the front of {len(study.evaluations)} evaluated",
-        f"{study.spent:g} of {study.config.budget} units spent",
-        f"{failed} failed" if failed else "",
-        f"energy: head only, {profile}" if profile else "",
-        _measured_on(study.config.evaluator),
-    ]
-    out.line("; ".join(p for p in parts if p))
-    warn(out, study.config.evaluator)
-
-
-def _measured_on(evaluator: Mapping[str, Any]) -> str:
-    if evaluator.get("kind") != "corpus":
-        return ""
-    split = described(evaluator)
-    what = "utterances" if split["speaker_dependent"] else "speakers"
-    return f"validation {what}, {split['protocol']}"
-
-
 def _print_confusion(e: Evaluation, out: Out) -> None:
     classes, confusion = e.metrics.get("classes"), e.metrics.get("confusion")
     if classes and confusion:
@@ -253,22 +168,3 @@ def _print_energy(study: Study, e: Evaluation, out: Out) -> None:
         return
     print_report(found, out)
     out.line(f"other profiles: nas energy {study.folder} {e.architecture.hash}")
-
-
-def _write_csv(document: dict[str, Any], path: Path) -> None:
-    """Write one row per front member: hash, objectives, metrics, parameters, knee, split."""
-    rows = []
-    split = {k: document[k] for k in ("protocol", "speaker_dependent") if k in document}
-    for m in document["front"]:
-        metrics = {
-            k: v
-            for k, v in m["metrics"].items()
-            if isinstance(v, int | float | str) and k not in m["objectives"]
-        }
-        row = {"hash": m["hash"], **m["objectives"], **metrics, **m["architecture"]}
-        rows.append({**row, "knee": m["knee"], **split})
-    names = list(dict.fromkeys(k for r in rows for k in r)) or ["hash"]
-    with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        writer.writerows(rows)

@@ -114,7 +114,7 @@ def search(out_folder: str | None, out: Out, **options: Any) -> None:
         raise
     finally:
         progress.close()
-    from nas.cli.look import front_document, print_front
+    from nas.cli.pareto import front_document, print_front
 
     def human() -> None:
         print_front(study, out)

@@ -17,9 +17,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from nas import bench, plots
+from nas import bench
 from nas.bench import Point, Setting, growth, measure, measure_point
 from nas.cli.bench import bench as group
+from nas.report.attention import PANELS
 from search_spaces.errors import NasError
 
 TINY = ("--width", "8", "--heads", "2", "--repeats", "2", "--device", "cpu")
@@ -117,7 +118,7 @@ def test_page_loads_nothing_and_shows_every_kind(
     assert "Plotly.newPlot" in html
     assert len(html) > 1_000_000  # plotly itself is inside
     for kind in ("none", "softmax"):
-        assert html.count(f'"name":"{kind}"') == len(plots.PANELS)
+        assert html.count(f'"name":"{kind}"') == len(PANELS)
         assert f"<td>{kind}</td>" in html
 
 

@@ -203,7 +203,7 @@ def test_counting_changes_neither_statistics_nor_mode(kind: str) -> None:
 def test_context_is_the_mean_outer_product_of_keys_and_values() -> None:
     x, mask = batch()
     a = built("ssla")
-    log = dict.fromkeys(("acs", "spikes", "neuron_steps"), 0.0)
+    log = dict.fromkeys(COUNTS, 0.0)
     context = a.context(x, mask)
     assert context.shape == (3, H, D // H, D // H)
     for b, n in enumerate(LENGTHS):

@@ -61,19 +61,7 @@ def measure_robustness(
             hint="export a member of the front, or nas train DIR --out NEW",
         )
     prepare_cpu()
-    features = dict(model.config["features"])
-    mapped = class_map_for(features, data, class_map, say)
-    asked = {**features, "data": data or features.get("data"), "class_map": mapped}
-    dataset = load(asked, say)
-    if data is not None and part is not None:
-        raise NasError("--on chooses speakers of the search's corpus, not of --data")
-    if list(dataset.classes) != list(model.config["classes"]):
-        raise NasError(
-            f"corpus {dataset.name!r} has the classes {', '.join(dataset.classes)}",
-            where=str(exported),
-            hint=f"the network knows {', '.join(model.config['classes'])}",
-        )
-    indices, where = _unseen(model, dataset, part or "validation", other=data is not None)
+    dataset, indices, where = unseen_utterances(model, data, part, class_map=class_map, say=say)
     network = load_network(
         weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
     )
@@ -88,6 +76,42 @@ def measure_robustness(
         "seed": seed,
         "rows": rows,
     }
+
+
+def unseen_utterances(
+    model: Exported,
+    data: str | None,
+    part: str | None,
+    *,
+    class_map: str | Path | None = None,
+    say: Callable[[str], None],
+) -> tuple[Dataset, Indices, str]:
+    """Return a corpus, utterances of it that an export's weights were not trained on, and whose.
+
+    Args:
+        model: The export.
+        data: See :func:`measure_robustness`.
+        part: See :func:`measure_robustness`.
+        class_map: See :func:`measure_robustness`.
+        say: Takes lines about slow preparations.
+
+    Raises:
+        NasError: The corpus has other classes, or nothing that they have not seen.
+    """
+    features = dict(model.config["features"])
+    mapped = class_map_for(features, data, class_map, say)
+    asked = {**features, "data": data or features.get("data"), "class_map": mapped}
+    dataset = load(asked, say)
+    if data is not None and part is not None:
+        raise NasError("--on chooses speakers of the search's corpus, not of --data")
+    if list(dataset.classes) != list(model.config["classes"]):
+        raise NasError(
+            f"corpus {dataset.name!r} has the classes {', '.join(dataset.classes)}",
+            where=str(model.folder),
+            hint=f"the network knows {', '.join(model.config['classes'])}",
+        )
+    indices, where = _unseen(model, dataset, part or "validation", other=data is not None)
+    return dataset, indices, where
 
 
 def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tuple[Indices, str]:

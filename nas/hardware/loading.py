@@ -18,6 +18,7 @@ import yaml
 from torch import Tensor, nn
 
 from nas.export import Exported, read_folder
+from nas.hardware.tensors import Declared, check_declared, read_header, read_tensors
 from search_spaces.errors import NasError, nearest
 from search_spaces.families import FAMILIES, get_family
 from search_spaces.ttfs import TTFSNetwork
@@ -28,22 +29,9 @@ MOST_CLASSES = 10_000
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib")
 
 Shape = int | tuple[int, ...]
-Declared = dict[str, tuple[tuple[int, ...], torch.dtype]]
 
 # Whose second axis is the width of a frame, for folders that do not say it.
 _READS_FRAMES = {"pts_snn": "project.linear.weight", "mean_pool": "norm.running_mean"}
-
-_DTYPES = {
-    "F64": torch.float64,
-    "F32": torch.float32,
-    "F16": torch.float16,
-    "BF16": torch.bfloat16,
-    "I64": torch.int64,
-    "I32": torch.int32,
-    "I8": torch.int8,
-    "U8": torch.uint8,
-    "BOOL": torch.bool,
-}
 
 
 @dataclass(frozen=True)
@@ -97,14 +85,7 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     family = config.get("family")
     if not isinstance(family, str):
         raise NasError("this architecture has no family to build it", where=str(folder))
-    if family not in FAMILIES and family not in trusted:
-        raise NasError(
-            f"family {family!r} is none of this package's; building it would run foreign code",
-            where=str(folder),
-            hint="in Python, load(folder, trusted=[name]) imports it; " + nearest(family, FAMILIES)
-            if ":" in family
-            else nearest(family, FAMILIES),
-        )
+    check_family(family, trusted, folder)
     classes = _classes(config, folder)
     weights = folder / WEIGHTS
     _only_safetensors(folder, weights)
@@ -118,9 +99,7 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     return Model(exported, network.eval(), family, shape, classes)
 
 
-def skeleton(
-    family: str, values: Mapping[str, Any], shape: Shape, n_classes: int
-) -> nn.Module:
+def skeleton(family: str, values: Mapping[str, Any], shape: Shape, n_classes: int) -> nn.Module:
     """Build an untrained network in the form its weights are kept in.
 
     A network of B1 neurons is kept as what a device runs: folded, in its spiking view.
@@ -133,68 +112,23 @@ def skeleton(
     return network
 
 
-def read_header(path: Path) -> Declared:
-    """Return name, shape and type of every tensor of a safetensors file; reads no tensor.
-
-    The header's offsets must cover the file exactly, so that no tensor is larger than it.
+def check_family(family: str, trusted: Collection[str], folder: Path) -> None:
+    """Refuse a family whose building would import code that a folder names.
 
     Raises:
-        NasError: It is none, or is damaged.
+        NasError: It is neither of this package nor trusted.
     """
-    from safetensors import SafetensorError, safe_open
-
-    declared: Declared = {}
-    try:
-        with safe_open(path, framework="pt") as file:
-            for name in file.keys():  # noqa: SIM118 - it is no dict
-                part = file.get_slice(name)
-                dtype = _DTYPES.get(part.get_dtype())
-                if dtype is None:
-                    raise NasError(f"{name} has type {part.get_dtype()}", where=str(path))
-                declared[name] = (tuple(part.get_shape()), dtype)
-    except (OSError, SafetensorError, ValueError, OverflowError) as error:
-        raise NasError(f"this is no whole safetensors file: {error}", where=str(path)) from None
-    return declared
-
-
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Read every tensor of a file whose header was checked.
-
-    Raises:
-        NasError: A value is not a number.
-    """
-    from safetensors.torch import load_file
-
-    tensors: dict[str, Tensor] = load_file(path)
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and bool(tensor.isnan().any()):
-            raise NasError(f"{name} holds values that are not numbers", where=str(path))
-    return tensors
-
-
-def check_declared(expected: Declared, declared: Declared, path: Path) -> None:
-    """Compare what an architecture needs with what a file declares.
-
-    Raises:
-        NasError: A tensor is missing, is too many, or has another shape or type.
-    """
-    for name in expected:
-        if name not in declared:
-            raise NasError(f"these are not the network's weights: no {name}", where=str(path))
-    for name, (shape, dtype) in declared.items():
-        if name not in expected:
-            raise NasError(
-                f"these are not the network's weights: {name} is too many",
-                where=str(path),
-                hint=nearest(name, set(expected) - set(declared)) if len(expected) < 40 else None,
-            )
-        needed, kind = expected[name]
-        if (shape, dtype) != (needed, kind):
-            raise NasError(
-                f"these are not the network's weights: {name} is {dtype} {list(shape)},"
-                f" the architecture needs {kind} {list(needed)}",
-                where=str(path),
-            )
+    if family in FAMILIES or family in trusted:
+        return
+    if ":" not in family:
+        raise NasError(
+            f"unknown family {family!r}", where=str(folder), hint=nearest(family, FAMILIES)
+        )
+    raise NasError(
+        f"family {family!r} is none of this package's, and building it would run its code",
+        where=str(folder),
+        hint=f"in Python: load(folder, trusted=[{family!r}])",
+    )
 
 
 def _meta(
@@ -216,7 +150,7 @@ def _read_text(folder: Path) -> Exported:
     try:
         # looked at before it becomes an architecture: aliases can make a short file endless
         text = (folder / "architecture.yaml").read_text(encoding="utf-8")
-        _check_values(yaml.safe_load(text), folder)
+        check_values(yaml.safe_load(text), str(folder / "architecture.yaml"))
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         if not isinstance(config, dict):
             raise NasError("config.json holds no object", where=str(folder))
@@ -228,8 +162,12 @@ def _read_text(folder: Path) -> Exported:
         raise NasError(f"this is no exported architecture: {error}", where=str(folder)) from None
 
 
-def _check_values(values: object, folder: Path) -> None:
-    where = f"{folder / 'architecture.yaml'}"
+def check_values(values: object, where: str) -> None:
+    """Refuse what is no flat mapping of parameters to values.
+
+    Raises:
+        NasError: It is none.
+    """
     if not isinstance(values, dict):
         raise NasError("this is no mapping of parameters to values", where=where)
     for name, value in values.items():
@@ -276,7 +214,8 @@ def _only_safetensors(folder: Path, weights: Path) -> None:
 
 def _clip(source: object) -> list[int] | None:
     """Return ``[L, C, H, W]`` where the description of the corpus tells how clips were cut."""
-    from eval.event_frames import POLARITIES, Sampling
+    from eval.event_frames import Sampling
+    from eval.events import POLARITIES
 
     if not isinstance(source, dict) or not isinstance(source.get("size"), dict):
         return None
@@ -285,9 +224,7 @@ def _clip(source: object) -> list[int] | None:
     return [frames, POLARITIES, size.get("height"), size.get("width")]
 
 
-def _shape(
-    config: Mapping[str, Any], family: str, declared: Declared, folder: Path
-) -> Shape:
+def _shape(config: Mapping[str, Any], family: str, declared: Declared, folder: Path) -> Shape:
     """Return the input's shape: what ``config.json`` says, else what the weights show."""
     told = config.get("input_shape")
     if told is None:

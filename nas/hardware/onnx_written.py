@@ -31,6 +31,12 @@ def _expm1(x: Tensor) -> Tensor:
     return (torch.exp(x) + 1.0) * torch.tanh(0.5 * x)
 
 
+def _safe_softmax(x: Tensor, axis: int, dtype: torch.dtype | None = None) -> Tensor:
+    # a row of nothing but -inf gives zeros, and not what is no number
+    blank = x.amax(axis, keepdim=True) == float("-inf")
+    return torch.where(blank, 0.0, torch.softmax(x, axis, dtype))
+
+
 def _logcumsumexp(x: Tensor, axis: int) -> Tensor:
     parts = list(x.unbind(axis))
     for i in range(1, len(parts)):
@@ -60,6 +66,7 @@ WRITTEN: dict[str, Callable[..., Any]] = {
     "softplus": _softplus,
     "log_sigmoid_forward": _log_sigmoid,
     "expm1": _expm1,
+    "_safe_softmax": _safe_softmax,
     "logcumsumexp": _logcumsumexp,
     "linalg_solve_triangular": _solve_triangular,
 }

@@ -93,7 +93,7 @@ class Graph:
 Emit = Callable[..., str | Sequence[str | None]]
 
 
-class Recorder(TorchDispatchMode):
+class Recorder(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """While active, adds what is computed from bound tensors to a graph.
 
     Args:
@@ -109,7 +109,7 @@ class Recorder(TorchDispatchMode):
         table: dict[str, Emit],
         written: dict[str, Callable[..., Any]],
     ) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.graph, self.table, self.written = graph, table, written
 
     def __torch_dispatch__(
@@ -122,17 +122,16 @@ class Recorder(TorchDispatchMode):
         if from_input and name in self.written:
             with self:
                 return self.written[name](*args, **kwargs)
-        # an operation in place changes its tensor: what entered must be named before
-        emit = self.table.get(name.removesuffix("_") if name.endswith("_") else name)
-        before = args[0] if args else None
-        named = self.graph.name(before) if name.endswith("_") and from_input else None
+        in_place = name.endswith("_") and not name.endswith("__")
+        emit = self.table.get(name.removesuffix("_") if in_place else name)
         out = func(*args, **kwargs)
         if not from_input or name in _MAKES_CONSTANTS:
             return out
         if emit is None:
             raise NasError(f"operation {name} of this network has no ONNX form here")
-        if named is not None and isinstance(before, Tensor):
-            self.graph.bind(before, named)
+        if in_place and not self.graph.knows(out):
+            raise NasError(f"operation {name} of this network overwrites a constant")
+        # in place, the result is its own first argument, and still known by its old name here
         names = emit(self.graph, out, *args, **kwargs)
         if isinstance(out, Tensor):
             assert isinstance(names, str)

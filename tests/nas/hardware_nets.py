@@ -40,6 +40,8 @@ def network(
         for m in net.modules():
             if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d):
                 m.running_mean.copy_(0.3 * torch.randn(m.running_mean.shape, generator=generator))
+                if m.affine:
+                    m.bias.add_(0.3)  # so that no layer falls silent
                 m.running_var.copy_(
                     0.02 + 0.1 * torch.rand(m.running_var.shape, generator=generator)
                 )

@@ -81,7 +81,7 @@ def test_a_folded_weight_by_hand():
 @pytest.mark.parametrize("per", ["channel", "tensor"])
 def test_an_integer_machine_computes_the_same(bits: int, per: str, tmp_path: Path):
     """The readout on whole numbers: products and sums of integers, one scaling at the end."""
-    _, fixed, told = made(tmp_path, bits=bits, per=per)
+    _, _, told = made(tmp_path, bits=bits, per=per)
     stored = load_file(tmp_path / "fixed" / "weights.safetensors")
     whole, scale = stored["readout.linear.weight"], stored["readout.linear.scale"]
     assert whole.dtype == torch.int8

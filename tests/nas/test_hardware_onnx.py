@@ -17,7 +17,7 @@ from nas.hardware.recorder import record
 from search_spaces.errors import NasError
 from search_spaces.families import ATTENTION_KINDS
 
-from .hardware_nets import CLIP, DIM, SMALL, frames, network
+from .hardware_nets import CLIP, SMALL, frames, network
 
 LENGTH = 13
 

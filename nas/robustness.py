@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
 from nas.export import Exported, read_folder
-from nas.folding import Split, open_recorded
+from nas.folding import Split, described, open_recorded
 from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
@@ -62,6 +62,47 @@ def measure_robustness(
             hint="export a member of the front, or nas train DIR --out NEW",
         )
     prepare_cpu()
+    dataset, indices, where = unseen_utterances(model, data, part, class_map=class_map, say=say)
+    held_out = data is None and model.config.get("held_out") is not None
+    mixed = held_out and bool(model.config.get("speaker_dependent"))
+    network = load_network(
+        weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
+    )
+    rows = robustness(network, dataset, indices, draws=draws, seed=seed, step=step)
+    return {
+        "hash": model.architecture.hash,
+        "corpus": dataset.name,
+        "measured_on": where,
+        "protocol": described(model.config)["protocol"] if held_out else None,
+        "speaker_dependent": mixed,
+        "utterances": len(indices),
+        "steps": model.architecture.get("ttfs.steps"),
+        "draws": draws,
+        "seed": seed,
+        "rows": rows,
+    }
+
+
+def unseen_utterances(
+    model: Exported,
+    data: str | None,
+    part: str | None,
+    *,
+    class_map: str | Path | None = None,
+    say: Callable[[str], None],
+) -> tuple[Dataset, Indices, str]:
+    """Return a corpus, utterances of it that an export's weights were not trained on, and whose.
+
+    Args:
+        model: The export.
+        data: See :func:`measure_robustness`.
+        part: See :func:`measure_robustness`.
+        class_map: See :func:`measure_robustness`.
+        say: Takes lines about slow preparations.
+
+    Raises:
+        NasError: The corpus has other classes, or nothing that they have not seen.
+    """
     features = dict(model.config["features"])
     mapped = class_map_for(features, data, class_map, say)
     asked = {**features, "data": data or features.get("data"), "class_map": mapped}
@@ -71,30 +112,14 @@ def measure_robustness(
     if list(dataset.classes) != list(model.config["classes"]):
         raise NasError(
             f"corpus {dataset.name!r} has the classes {', '.join(dataset.classes)}",
-            where=str(exported),
+            where=str(model.folder),
             hint=f"the network knows {', '.join(model.config['classes'])}",
         )
     split = None
     if data is None and model.config.get("held_out") is not None:
-        split = open_recorded(asked, model.config, exported, say)
+        split = open_recorded(asked, model.config, model.folder, say)
     indices, where = _unseen(model, dataset, part or "validation", split, other=data is not None)
-    mixed = split is not None and bool(model.config.get("speaker_dependent"))
-    network = load_network(
-        weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
-    )
-    rows = robustness(network, dataset, indices, draws=draws, seed=seed, step=step)
-    return {
-        "hash": model.architecture.hash,
-        "corpus": dataset.name,
-        "measured_on": where,
-        "protocol": split.folding.name if split is not None else None,
-        "speaker_dependent": mixed,
-        "utterances": len(indices),
-        "steps": model.architecture.get("ttfs.steps"),
-        "draws": draws,
-        "seed": seed,
-        "rows": rows,
-    }
+    return dataset, indices, where
 
 
 def _unseen(

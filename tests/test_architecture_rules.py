@@ -70,7 +70,7 @@ def test_import_nas_loads_nothing_heavy():
 
 
 COMMANDS = [[], ["search"], ["pareto"], ["export"], ["train"], ["confirm"], ["baselines"]]
-COMMANDS += [["bench", "attention"], ["space", "check"], ["data", "check"]]
+COMMANDS += [["convert"], ["bench", "attention"], ["space", "check"], ["data", "check"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -22,6 +22,7 @@ COMMANDS = {
     "confirm": ("nas.cli.confirm", "Retrain a front on every outer fold."),
     "baselines": ("nas.cli.baselines", "Measure simple models on the same folds."),
     "export": ("nas.cli.export", "Write one architecture as a folder."),
+    "convert": ("nas.cli.convert", "Write an export as NIR, ONNX or integer weights."),
     "train": ("nas.cli.export", "Retrain an exported architecture on a corpus."),
     "robustness": ("nas.cli.robustness", "Jitter, lost spikes, clock steps, weight bits."),
     "space": ("nas.cli.space", "Check, sample and count search spaces."),

@@ -51,6 +51,8 @@ def report(
     if path is None and len(runs) > 1:
         raise NasError("several runs have no folder in common", hint="give --out report.html")
     target = path if path is not None else runs[0] / FILE
+    if not target.absolute().parent.is_dir() and path is not None:
+        raise NasError("the folder of the page is not there", where=str(target.parent))
     found = read_runs(runs)
     sections = build(found, show)
     title = "Report of " + ", ".join(r.label for r in found)

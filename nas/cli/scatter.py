@@ -102,11 +102,12 @@ def scatter(
 def _scale(axis: Axis) -> str:
     if axis.high == axis.low:
         return _short(axis.low).center(axis.cells).rstrip()
-    left, middle, right = (
-        _short(axis.value(c)) for c in (0, (axis.cells - 1) // 2, axis.cells - 1)
-    )
-    room = axis.cells - len(left) - len(right)
-    return f"{left}{middle.center(room)}{right}"
+    line = ""
+    for cell in (0, (axis.cells - 1) // 2, axis.cells - 1):
+        text = _short(axis.value(cell))
+        start = min(max(0, cell - len(text) // 2), axis.cells - len(text))
+        line = f"{line:<{start}}{text}"
+    return line
 
 
 def _short(value: float) -> str:

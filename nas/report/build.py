@@ -35,6 +35,7 @@ def build(runs: Sequence[RunData], show: Sequence[str] = ()) -> list[Section]:
     Raises:
         NasError: A hash that no run has.
     """
+    wanted = _shared_out(runs, show)  # a mistake should show before anything is computed
     box = box_of(runs)
     tables = [t for t in (front_table(runs), baseline_table(runs)) if t is not None]
     return [
@@ -45,7 +46,7 @@ def build(runs: Sequence[RunData], show: Sequence[str] = ()) -> list[Section]:
         Section("parallel", "The space", parallel_panels(runs)),
         Section("importance", "Which parameters decide", importance_panels(runs), _PED_ANOVA),
         Section("trust", "Trust in the guides", trust_panels(runs), _TRUST),
-        Section("chosen", "Chosen architectures", _chosen(runs, show)),
+        Section("chosen", "Chosen architectures", _chosen(runs, wanted)),
         Section("curves", "Learning curves", curve_panels(runs)),
         Section("tested", "Test speakers", _tested(runs), _TESTED),
         Section("costs", "What it cost", [costs(runs)]),
@@ -112,10 +113,9 @@ def _measured_again(run: RunData) -> bool:
     return any("measurements" in e.metrics for e in run.archive.full)
 
 
-def _chosen(runs: Sequence[RunData], show: Sequence[str]) -> list[Panel | Table]:
+def _chosen(runs: Sequence[RunData], wanted: Sequence[Sequence[str]]) -> list[Panel | Table]:
     parts: list[Panel | Table] = []
     confusions: list[Panel] = []
-    wanted = _shared_out(runs, show)
     for run, hashes in zip(runs, wanted, strict=True):
         picked = chosen(run, hashes)
         alone = len(runs) == 1

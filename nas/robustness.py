@@ -12,7 +12,7 @@ from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
     from eval.features import Dataset
-    from eval.folds import Indices
+    from eval.folds import Fold
 
 Step = Callable[[int, int], None]
 
@@ -73,16 +73,16 @@ def measure_robustness(
             where=str(exported),
             hint=f"the network knows {', '.join(model.config['classes'])}",
         )
-    indices, where = _unseen(model, dataset, part or "validation", other=data is not None)
+    fold, where = unseen(model, dataset, part or "validation", other=data is not None)
     network = load_network(
         weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
     )
-    rows = robustness(network, dataset, indices, draws=draws, seed=seed, step=step)
+    rows = robustness(network, dataset, fold.held, draws=draws, seed=seed, step=step)
     return {
         "hash": model.architecture.hash,
         "corpus": dataset.name,
         "measured_on": where,
-        "utterances": len(indices),
+        "utterances": len(fold.held),
         "steps": model.architecture.get("ttfs.steps"),
         "draws": draws,
         "seed": seed,
@@ -90,14 +90,25 @@ def measure_robustness(
     }
 
 
-def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tuple[Indices, str]:
-    """Return utterances that the weights were not trained on, and whose they are."""
+def unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tuple[Fold, str]:
+    """Return a fold that holds out utterances the weights were not trained on, and whose.
+
+    Args:
+        model: The export.
+        dataset: The corpus of its search, or another.
+        part: ``validation`` or ``test`` speakers of the search's corpus.
+        other: Whether it is another corpus, all of which is then held out.
+
+    Raises:
+        NasError: The weights have seen everything, or the corpus has changed.
+    """
     import numpy as np
 
-    from eval.folds import inner_folds, outer_folds
+    from eval.folds import Fold, inner_folds, outer_folds
 
     if other:
-        return np.arange(len(dataset)), f"all of {dataset.name}"
+        everything = np.arange(len(dataset))
+        return Fold("all", everything[:0], everything), f"all of {dataset.name}"
     held = model.config.get("held_out")
     if held is None:
         raise NasError(
@@ -112,4 +123,4 @@ def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tup
         )
     outer = outer_folds(dataset)[held["test_fold"]]
     fold = outer if part == "test" else inner_folds(dataset, outer.fit)[0]
-    return fold.held, f"{part} fold {fold.name} of {dataset.name}"
+    return fold, f"{part} fold {fold.name} of {dataset.name}"

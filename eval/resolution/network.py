@@ -105,9 +105,10 @@ def change_step(
     notes: list[str] = []
     spiking = has_memory(network)
     scaled = method != "tau"
+    kind = next((p.dtype for p in network.parameters()), torch.get_default_dtype())
     for name, module in network.named_modules():
         if isinstance(module, SpikingNeurons | IntegrateAndFire):
-            changes.append(_neurons(name, module, ratio, method))
+            changes.append(_neurons(name, module, ratio, method, kind))
         elif isinstance(module, TemporalShift):
             changes.append(_shift(name, module, ratio, notes))
         elif isinstance(module, Projection) and module.spiking and scaled:
@@ -176,7 +177,11 @@ def at_clock(
 
 
 def _neurons(
-    name: str, module: SpikingNeurons | IntegrateAndFire, ratio: float, method: str
+    name: str,
+    module: SpikingNeurons | IntegrateAndFire,
+    ratio: float,
+    method: str,
+    kind: torch.dtype,
 ) -> _Change:
     """Plan the new decay and gain of a layer of neurons."""
     leaks = isinstance(module, SpikingNeurons)
@@ -197,8 +202,6 @@ def _neurons(
             module.w.fill_(math.log(share) - math.log1p(-share))
         # a tied gain needs none; one of 1 that is left by rounding would be noise on each current
         if module.gain is not None or not math.isclose(new_gain, 1.0, rel_tol=1e-12):
-            like = next(module.parameters(), None)
-            kind = torch.get_default_dtype() if like is None else like.dtype
             module.gain = torch.tensor(new_gain, dtype=kind)
 
     return change

@@ -22,6 +22,7 @@ COMMANDS = {
     "export": ("nas.cli.export", "Write one architecture as a folder."),
     "train": ("nas.cli.export", "Retrain an exported architecture on a corpus."),
     "robustness": ("nas.cli.robustness", "Jitter, lost spikes, clock steps, weight bits."),
+    "adapt": ("nas.cli.adapt", "Change the frame rate of an export, without training."),
     "space": ("nas.cli.space", "Check, sample and count search spaces."),
     "data": ("nas.cli.data", "List, fetch and check corpora."),
     "bench": ("nas.cli.bench", "Latency and memory of the attention kinds."),

@@ -183,9 +183,9 @@ def test_neurons_without_another_step_are_refused():
 
 def test_a_step_too_coarse_for_euler_is_refused_and_the_others_take_it():
     neuron = leaky(0.5, 0.5)
-    with pytest.raises(NasError, match="the Euler step.*unstable"):
+    with pytest.raises(NasError, match=r"the Euler step.*unstable"):
         at_step(neuron, 5, "euler")
-    with pytest.raises(NasError, match="the Euler step.*negative axis"):
+    with pytest.raises(NasError, match=r"the Euler step.*negative axis"):
         at_step(neuron, 3, "euler")
     assert at_step(neuron, 5, "integral").a.item() == pytest.approx(0.5**5)
 

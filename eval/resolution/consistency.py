@@ -11,7 +11,7 @@ import copy
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
@@ -30,6 +30,8 @@ CANDIDATES = ("integral", "euler", "decay")
 # What a report compares; the expectation is the integral (see `state_space`).
 COMPARED = (*CANDIDATES, "tau", "none")
 
+CROWDED = 0.5  # mean spikes of a neuron in what becomes one step, where losing some is certain
+
 
 @dataclass(frozen=True)
 class Adapted:
@@ -39,7 +41,7 @@ class Adapted:
         method: One of ``METHODS``.
         network: A changed copy of the source; None where the method refused.
         refusal: Why it did, or None.
-        notes: Of :func:`~eval.resolution.network.change_step`.
+        notes: Of :func:`~eval.resolution.network.change_step`, and of :func:`crowded`.
         ratios: Spikes of each layer over those of the source's.
     """
 
@@ -60,10 +62,31 @@ class Adapted:
 
 def spikes_by_layer(network: nn.Module, dataset: Dataset, indices: Indices) -> dict[str, float]:
     """Return the spikes of each layer of clocked neurons, per utterance."""
+    return {row["layer"]: float(row["spikes"]) for row in _layers(network, dataset, indices)}
+
+
+def _layers(network: nn.Module, dataset: Dataset, indices: Indices) -> list[dict[str, Any]]:
     with OperationCounter(network).counting() as counter:
         predict(network, dataset, indices)
-    layers = [row for row in counter.table() if row["neuron_steps"] > 0]
-    return {row["layer"]: float(row["spikes"]) for row in layers}
+    return [row for row in counter.table() if row["neuron_steps"] > 0]
+
+
+def crowded(layers: list[dict[str, Any]], ratio: float) -> list[str]:
+    """Say which layers fire so often that a coarser step has no room for their spikes.
+
+    A neuron fires once a step at most, by every method: what it fired in so many old steps is
+    cut to one spike.
+
+    Args:
+        layers: Operation rows of the source.
+        ratio: New step over old one.
+    """
+    return [
+        f"{row['layer']} fires {row['rate'] * ratio:.2f} spikes in {ratio:g} steps, the mean of"
+        " its neurons: a step of that length has room for one"
+        for row in layers
+        if ratio > 1 and row["rate"] * ratio > CROWDED
+    ]
 
 
 def compare(
@@ -87,7 +110,9 @@ def compare(
         inputs: See ``change_step``.
         methods: To compare.
     """
-    counts = spikes_by_layer(network, before, indices) if has_memory(network) else {}
+    layers = _layers(network, before, indices) if has_memory(network) else []
+    counts = {row["layer"]: float(row["spikes"]) for row in layers}
+    warnings = crowded(layers, ratio)
     found = []
     for method in methods:
         changed = copy.deepcopy(network)
@@ -100,7 +125,7 @@ def compare(
         if counts:
             new = spikes_by_layer(changed, after, indices)
             ratios = {name: spike_ratio(new[name], count) for name, count in counts.items()}
-        found.append(Adapted(method, changed, None, tuple(notes), ratios))
+        found.append(Adapted(method, changed, None, (*notes, *warnings), ratios))
     return found
 
 

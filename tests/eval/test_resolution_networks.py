@@ -3,57 +3,25 @@
 from __future__ import annotations
 
 import copy
-import math
-from dataclasses import replace
 
-import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from eval.evaluate import build
-from eval.resolution import METHODS, at_clock, change_step, choose, compare, refit
-from eval.resolution.consistency import Adapted, spike_ratio
+from eval.resolution import METHODS, change_step, refit
 from eval.weights import load_network, save_weights
 from search_spaces.errors import NasError
 from search_spaces.families import ATTENTION_KINDS, FAMILIES
 from search_spaces.neurons import IntegrateAndFire, SpikingNeurons, make_neurons
 from search_spaces.temporal_shift import TemporalShift
-from search_spaces.ttfs import TTFSNetwork
 
-from .synthetic import DIM, synthetic
-
-CLIP = (2, 2, 8, 8)
+from .resolution_nets import frames, made
+from .synthetic import DIM
 
 
 @pytest.fixture(autouse=True, scope="module")
 def one_thread():
     torch.set_num_threads(1)
-
-
-def made(family: str = "pts_snn", seed: int = 0, **values) -> nn.Module:
-    if family == "pts_snn":
-        values = {"encoder.width": 8, "encoder.depth": 1, "encoder.shift": 0.25} | values
-    shape = CLIP if family == "ttfs_conv" else DIM
-    network = build(values, family, shape, 3, np.random.default_rng(seed))
-    # statistics and affine parts that are not those of a fresh layer
-    generator = torch.Generator().manual_seed(seed)
-    for module in network.modules():
-        if isinstance(module, nn.BatchNorm1d) and module.affine:
-            for tensor in (module.running_mean, module.weight.data, module.bias.data):
-                tensor.add_(0.3 * torch.rand(tensor.shape, generator=generator))
-    if isinstance(network, TTFSNetwork) and network.discretisation is not None:
-        network.eval().fold()
-        refit(network, [(frames(family),)])
-        network.view = network.spiking_view()
-    return network.eval()
-
-
-def frames(family: str = "pts_snn", length: int = 12) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    if family == "ttfs_conv":
-        return torch.rand(4, CLIP[0], math.prod(CLIP[1:]), generator=generator)
-    return 2 * torch.randn(4, length, DIM, generator=generator)
 
 
 KINDS = [
@@ -252,97 +220,3 @@ def test_an_adapted_network_survives_its_weights_file(tmp_path, neuron, method):
     assert not any("gain" in k or "delay" in k for k in old.state_dict())  # files of before fit
     again.load_state_dict(old.state_dict())
     assert torch.equal(again(frames()), old(frames()))
-
-
-def test_a_finer_head_keeps_its_spikes_by_every_method_but_the_reference():
-    """Held frames, each given four times: what a device at four times the rate would see."""
-    network = made(seed=3, **{"encoder.depth": 2, "neuron.tau": 6.0, "neuron.threshold": 0.3})
-    for block in network.blocks:  # so that every layer fires
-        block.expand.linear.weight.data.mul_(4)
-        block.reduce.linear.weight.data.mul_(4)
-    before = synthetic(counts=(6, 6, 6))
-    after = _finer(before, 4)
-    found = {a.method: a for a in compare(network, 0.25, before, after, np.arange(18))}
-    assert set(found["integral"].ratios) == {
-        "blocks.0.fire", "blocks.0.inner", "blocks.1.fire", "blocks.1.inner", "fire",
-    }  # fmt: skip
-    for method in ("integral", "euler", "decay"):
-        assert found[method].distance < 0.5 * min(found["tau"].distance, found["none"].distance)
-    chosen = choose(list(found.values()))
-    assert chosen.distance == min(found[m].distance for m in ("integral", "euler", "decay"))
-    same = compare(network, 1.0, before, before, np.arange(18))
-    assert all(set(a.ratios.values()) == {1.0} and a.distance == 0 for a in same)
-
-
-def _finer(dataset, m: int):
-    lengths = np.diff(dataset.offsets) * m
-    return replace(
-        dataset,
-        frames=np.repeat(dataset.frames, m, axis=0),
-        offsets=np.concatenate(([0], np.cumsum(lengths))),
-        frame_rate=dataset.frame_rate * m,
-    )
-
-
-def test_a_method_that_refuses_is_told_and_never_chosen():
-    network = made(**{"neuron.tau": 1.2})
-    dataset = synthetic(counts=(3, 3, 3))
-    found = compare(network, 4.0, dataset, dataset, np.arange(9))
-    euler = next(a for a in found if a.method == "euler")
-    assert euler.network is None
-    assert "neurons 'blocks.0.fire': the Euler step I + 4 (A - I) is unstable" in euler.refusal
-    assert choose(found).method != "euler"
-    with pytest.raises(NasError, match="no method can change"):
-        choose([euler])
-    before = copy.deepcopy(network.state_dict())
-    with pytest.raises(NasError):
-        change_step(network, 4.0, "euler")
-    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
-
-
-def test_the_distance_counts_halving_and_doubling_alike_and_a_dead_layer_as_lost():
-    assert spike_ratio(0, 0) == 1.0
-    assert spike_ratio(3, 0) == math.inf
-    half = Adapted("decay", nn.Identity(), None, (), {"a": 0.5, "b": 2.0})
-    assert half.distance == pytest.approx(math.log(2))
-    assert Adapted("decay", nn.Identity(), None, (), {"a": 0.0, "b": 1.0}).distance == math.inf
-    assert Adapted("decay", nn.Identity(), None, (), {}).distance == 0.0
-
-
-def test_the_clock_of_first_spikes_changes_their_steps_and_nothing_else():
-    network, x = made("ttfs_conv"), frames("ttfs_conv")
-    exact = network(x)
-    same = copy.deepcopy(network)
-    at_clock(same, 1.0)
-    assert torch.equal(same(x), exact)
-    before = {k: v.clone() for k, v in network.state_dict().items()}
-    at_clock(network, 1 / 64)
-    assert network.discretisation.steps == 1024
-    assert all(torch.equal(v, before[k]) for k, v in network.state_dict().items())
-    with network.viewed(replace(network.view, steps=None)):
-        continuous = network(x)
-    assert torch.allclose(network(x), continuous, atol=1e-2)
-    with pytest.raises(NasError, match="1024 clock steps over 2000 leave 1 of a window"):
-        at_clock(network, 2000)
-    with pytest.raises(NasError, match="a ratio of time steps"):
-        at_clock(network, 0)
-
-
-def test_windows_are_fitted_to_the_new_frames():
-    network = made(**{"neuron.type": "ttfs"})
-    before = network.encode.window.value()
-    refit(network, [(5 * frames(),)])
-    seen = network.project(network.saturate(network.pool(
-        _packed(5 * frames()), _of(5 * frames()))[0]), _of(5 * frames()))  # fmt: skip
-    assert network.encode.window.value() != before
-    assert network.encode.window.value() >= 1.1 * float(seen.max()) * 0.999
-
-
-def _of(x):
-    from search_spaces.frames import Frames
-
-    return Frames.of(x, None)
-
-
-def _packed(x):
-    return _of(x).pack(x.transpose(0, 1))

@@ -36,7 +36,7 @@ def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rng = np.random.default_rng(0)
     rows = ["path,label,speaker"]
     for i in range(32):
-        mean = (1.0 if i % 2 else -1.0) * np.arange(1, 7) / 6
+        mean = (1.0 if i % 2 else -1.0) * np.arange(1, 7) / 2
         np.save(folder / f"{i}.npy", (mean + rng.normal(size=(40, 6))).astype(np.float32))
         rows.append(f"{i}.npy,{'joy' if i % 2 else 'anger'},s{i // 8}")
     (folder / "manifest.csv").write_text("\n".join(rows) + "\n")

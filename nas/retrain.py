@@ -155,7 +155,7 @@ def _keep(
     rng = np.random.default_rng(0)
     network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
     network = Training(network, dataset, np.arange(len(dataset)), recipe, seed=0).run(1.0)
-    remade = ("format", "values", "environment", "held_out")
+    remade = ("format", "values", "environment", "held_out", "adapted")
     written = {k: v for k, v in config.items() if k not in remade}
     written |= {
         "classes": list(dataset.classes),

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
 from nas.export import Exported, read_folder
-from nas.folding import Split, described, open_recorded
+from nas.folding import described, open_recorded
 from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
     from eval.features import Dataset
-    from eval.folds import Indices
+    from eval.folds import Fold, Indices
 
 Step = Callable[[int, int], None]
 
@@ -115,23 +115,43 @@ def unseen_utterances(
             where=str(model.folder),
             hint=f"the network knows {', '.join(model.config['classes'])}",
         )
-    split = None
-    if data is None and model.config.get("held_out") is not None:
-        split = open_recorded(asked, model.config, model.folder, say)
-    indices, where = _unseen(model, dataset, part or "validation", split, other=data is not None)
-    return dataset, indices, where
+    fold, where = unseen(
+        model, dataset, part or "validation", asked, other=data is not None, say=say
+    )
+    return dataset, fold.held, where
 
 
-def _unseen(
-    model: Exported, dataset: Dataset, part: str, split: Split | None, *, other: bool
-) -> tuple[Indices, str]:
-    """Return utterances that the weights were not trained on, and whose they are."""
+def unseen(
+    model: Exported,
+    dataset: Dataset,
+    part: str,
+    asked: Mapping[str, Any],
+    *,
+    other: bool,
+    say: Callable[[str], None],
+) -> tuple[Fold, str]:
+    """Return a fold that holds out utterances the weights were not trained on, and whose.
+
+    Args:
+        model: The export.
+        dataset: The corpus of its search, or another.
+        part: ``validation`` or ``test`` speakers of the search's corpus.
+        asked: Request that the corpus was loaded with.
+        other: Whether it is another corpus, all of which is then held out.
+        say: Takes lines about slow preparations.
+
+    Raises:
+        NasError: The weights have seen everything, or the corpus has changed.
+    """
     import numpy as np
 
+    from eval.folds import Fold
+
     if other:
-        return np.arange(len(dataset)), f"all of {dataset.name}"
+        everything = np.arange(len(dataset))
+        return Fold("all", everything[:0], everything), f"all of {dataset.name}"
     held = model.config.get("held_out")
-    if held is None or split is None:
+    if held is None:
         raise NasError(
             f"these weights have seen every utterance of {dataset.name}",
             where=str(model.folder),
@@ -142,6 +162,7 @@ def _unseen(
             f"corpus {dataset.name!r} is not the one of the search: its content has changed",
             where=str(model.folder),
         )
+    split = open_recorded(asked, model.config, model.folder, say)
     outer = split.folding.outer(dataset)[held["test_fold"]]
     fold = outer if part == "test" else split.folding.inner(dataset, outer.fit)[0]
-    return fold.held, f"{part} fold {fold.name} of {dataset.name}"
+    return fold, f"{part} fold {fold.name} of {dataset.name}"

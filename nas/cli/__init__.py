@@ -25,6 +25,7 @@ COMMANDS = {
     "convert": ("nas.cli.convert", "Write an export as NIR, ONNX or integer weights."),
     "train": ("nas.cli.export", "Retrain an exported architecture on a corpus."),
     "robustness": ("nas.cli.robustness", "Jitter, lost spikes, clock steps, weight bits."),
+    "adapt": ("nas.cli.adapt", "Change the frame rate of an export, without training."),
     "space": ("nas.cli.space", "Check, sample and count search spaces."),
     "data": ("nas.cli.data", "List, fetch, check and split corpora."),
     "features": ("nas.cli.features", "Extract features, see what is cached, make room."),

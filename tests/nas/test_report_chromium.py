@@ -58,7 +58,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tab, Path
     with tab(folder / "profile") as found:
         found.open(page)
         found.wait(
-            "[...document.querySelectorAll('[id^=plot-]')].every(p => p.querySelector('.main-svg'))"
+            "[...document.querySelectorAll('[id^=plot-]')]"
+            ".every(p => p.querySelector('.main-svg'))"
         )
         yield found, page, drawn
 

@@ -57,10 +57,8 @@ def opened(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Tab, Path
     drawn = {p.key for s in sections for p in s.panels if p.figure is not None}
     with tab(folder / "profile") as found:
         found.open(page)
-        found.wait(
-            "[...document.querySelectorAll('[id^=plot-]')]"
-            ".every(p => p.querySelector('.main-svg'))"
-        )
+        plots = "[...document.querySelectorAll('[id^=plot-]')]"
+        found.wait(f"{plots}.every(p => p.querySelector('.main-svg'))")
         yield found, page, drawn
 
 
@@ -72,8 +70,8 @@ def test_every_figure_is_drawn_and_nothing_complains(
     assert set(places) == {f"plot-{key}" for key in drawn}
     kinds = ("front-3d", "parallel", "importance-ua", "curves-wa", "hypervolume-seconds")
     assert set(kinds) <= drawn
-    assert page.evaluate("document.querySelectorAll('.parcoords-lines').length") == 3
-    assert page.evaluate("document.querySelectorAll('.gl-container canvas').length") >= 1
+    assert page.evaluate("document.querySelectorAll('#plot-parallel .y-axis').length") == 6
+    assert page.evaluate("document.querySelectorAll('#plot-front-3d canvas').length") >= 1
     empty = page.evaluate(
         "[...document.querySelectorAll('.main-svg')].filter(s => s.clientHeight < 50).length"
     )

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from eval import feature_batches
 from eval.audio import read_audio
 from eval.encoder import Encoder, load_encoder
 from eval.features import load_dataset, load_features
@@ -98,6 +99,24 @@ def test_batches_are_the_same_after_an_interruption(
     monkeypatch.setenv("NAS_CACHE", str(tmp_path / "other"))
     load_dataset(audio_corpus, encoder=waveform_encoder, batch_seconds=1.3)
     assert went_on == content(tmp_path / "other")
+
+
+def test_what_is_left_is_not_planned_anew(
+    audio_corpus: Path,
+    waveform_encoder: Path,
+    encoded: list[int],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """0.3 0.4 0.5 | 0.6 of the first four, 0.7 0.8 of the rest; anew it would be 0.6 0.7 | 0.8."""
+    monkeypatch.setattr(feature_batches, "CHUNK", 4)
+
+    def stop(_done: int, _total: int) -> None:
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load_dataset(audio_corpus, encoder=waveform_encoder, batch_seconds=1.65, progress=stop)
+    load_dataset(audio_corpus, encoder=waveform_encoder, batch_seconds=1.65)
+    assert encoded == [3, 1, 2]
 
 
 def test_batched_features_are_those_of_single_recordings(

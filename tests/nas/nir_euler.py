@@ -48,13 +48,11 @@ class Euler:
                     out = x @ node.weight.astype(self.precision).T
                     out = out + node.bias if isinstance(node, nir.Affine) else out
                 elif isinstance(node, nir.Delay):
-                    # this step's input stands last
-                    past = [sum(values[s][u] for s in self.before[name]) for u in range(t + 1)]
                     whole = np.rint(node.delay / self.dt).astype(int)
                     out = np.zeros((batch, len(whole)), self.precision)
-                    for channel, late in enumerate(whole):
-                        if late <= t:
-                            out[:, channel] = past[t - late][:, channel]
+                    for late in {int(n) for n in whole if n <= t}:
+                        then = sum(values[source][t - late] for source in self.before[name])
+                        out[:, whole == late] = then[:, whole == late]
                 else:
                     assert isinstance(node, nir.LIF), node
                     v = membranes.get(name, np.zeros((batch, node.tau.size), self.precision))

@@ -23,11 +23,12 @@ class DelayLine(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         self.past.append(x)
-        late = [
-            self.past[-1 - d][:, i] if d < len(self.past) else torch.zeros_like(x[:, i])
-            for i, d in enumerate(self.steps.tolist())
-        ]
-        return torch.stack(late, 1)
+        out = torch.zeros_like(x)
+        for late in set(self.steps.tolist()):
+            if late < len(self.past):
+                moved = self.steps == late
+                out[:, moved] = self.past[-1 - late][:, moved]
+        return out
 
 
 def _run(module: nn.Module, names: set[str], x: Tensor) -> dict[str, Tensor]:
@@ -74,4 +75,20 @@ def with_spikingjelly(graph: Any, x: Tensor, dt: float = 1e-4) -> dict[str, Tens
         module = nirtorch.nir_to_torch(graph, known)
     else:
         module = from_nir.import_from_nir(graph, dt=dt)
+    return _run(module, set(graph.nodes), x)
+
+
+def with_norse(graph: Any, x: Tensor, dt: float = 1e-4) -> dict[str, Tensor]:
+    """For whoever has norse installed; the tests do not need it."""
+    import norse.torch
+    from norse.torch.utils import import_nir
+
+    if any(isinstance(n, nir.Delay) for n in graph.nodes.values()):
+        known = {
+            kind: lambda n: import_nir._import_norse_module(n, dt=dt)
+            for kind in (nir.Affine, nir.Linear, nir.LIF)
+        }
+        module = nirtorch.nir_to_torch(graph, {**known, nir.Delay: lambda n: DelayLine(n, dt)})
+    else:
+        module = norse.torch.from_nir(graph, dt=dt)
     return _run(module, set(graph.nodes), x)

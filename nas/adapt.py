@@ -224,9 +224,7 @@ def _write(
     told = f"adapted from {own:g} to {to:g} frames a second by {chosen.method}, without training"
     config |= {
         "features": {**model.config["features"], "frame_rate": to},
-        "source": after.source
-        if recordings.searched
-        else {**model.config["source"], "frame_rate": to},
+        "source": source,
         "weights": f"{config.get('weights', 'trained weights')}; {told}",
         "adapted": {
             "from": str(model.folder),

@@ -135,7 +135,7 @@ def _rates(model: Exported, given: float | None, to: float) -> float:
             raise NasError(f"{name} {rate:g} is no frame rate", hint="give a number above 0")
     features, source = model.config.get("features") or {}, model.config.get("source") or {}
     own = source.get("frame_rate") or features.get("frame_rate")
-    if own is None or not model.config.get("family"):
+    if own is None or not source or not model.config.get("family"):
         raise NasError("this export does not say what it was trained on", where=str(model.folder))
     if given is not None and given != own:
         raise NasError(
@@ -215,14 +215,16 @@ def _write(
     asked: str,
 ) -> None:
     from eval.weights import save_weights
+    from nas.cli.output import finite
 
     own, to, after = result["from"], result["to"], recordings.after
     remade = ("format", "values", "environment", "held_out")
     config = {k: v for k, v in model.config.items() if k not in remade}
+    source = after.source if recordings.searched else {**config["source"], "frame_rate": to}
     told = f"adapted from {own:g} to {to:g} frames a second by {chosen.method}, without training"
     config |= {
         "features": {**model.config["features"], "frame_rate": to},
-        "source": {**(config.get("source") or {}), "frame_rate": to},
+        "source": source,
         "weights": f"{config.get('weights', 'trained weights')}; {told}",
         "adapted": {
             "from": str(model.folder),
@@ -245,7 +247,9 @@ def _write(
     metrics = {
         "measured_on": result["measured_on"] or f"nothing at {to:g} frames a second",
         **(row["metrics"] or {}),
-        "adaptation": [{k: v for k, v in r.items() if k != "metrics"} for r in result["rows"]],
+        "adaptation": [
+            finite({k: v for k, v in r.items() if k != "metrics"}) for r in result["rows"]
+        ],
     }
     assert chosen.network is not None
     with tempfile.TemporaryDirectory() as scratch:

@@ -75,8 +75,13 @@ def at_both_rates(
 
     features = dict(model.config["features"])
     features["class_map"] = class_map_for(features, data, class_map, say)
-    features |= {"data": data or features.get("data"), "frame_rate": own}
-    before = load(features, say)
+    # an export adapted before, on files whose frames are still those of its source
+    native = None if data is not None else model.config["source"].get("rebinned_from")
+    features |= {"data": data or features.get("data"), "frame_rate": native or own}
+    loaded = load(features, say)
+    before = loaded
+    if native is not None:
+        before = at_frame_rate(loaded, own, what_frames_hold(loaded, inputs))
     if list(before.classes) != list(model.config["classes"]):
         raise NasError(
             f"corpus {before.name!r} has the classes {', '.join(before.classes)}",
@@ -86,7 +91,7 @@ def at_both_rates(
     again: dict[str, Any] | None = {**features, "frame_rate": to}
     ratio = own / to
     if before.source.get("kind") == "features":
-        after = at_frame_rate(before, to, what_frames_hold(before, inputs))
+        after = at_frame_rate(loaded, to, what_frames_hold(loaded, inputs))
         again = None
     else:
         if before.clip is not None:

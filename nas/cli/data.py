@@ -22,8 +22,8 @@ def data() -> None:
     do not: sensor and size (width, height), clips per sequence, frame_rate.
 
     Known by their layout, or named as LAYOUT:FOLDER: iemocap, emodb, casia, emovo, urdu,
-    ravdess, crema-d, savee, tess, esd, msp-podcast; of events shd, ssc, n-mnist, and see, the
-    SEE data set of eye events.
+    ravdess, crema-d, savee, tess, esd, msp-podcast, and of events shd, ssc, n-mnist, and see,
+    the SEE data set of eye events.
     """
 
 

@@ -170,6 +170,10 @@ def test_an_adapted_export_can_be_adapted_again(spiking: Path, tmp_path: Path) -
         assert torch.allclose(tensor, after[name], rtol=1e-4, atol=1e-6), name
     config = json.loads((tmp_path / "back" / "config.json").read_text())
     assert config["adapted"]["before"]["to_rate"] == 20.0
+    # the files are those of 50 frames a second still: what is measured there is the source again
+    first = changed(spiking, 20.0, method="integral")["rows"][0]
+    again = changed(tmp_path / "there", 50.0, method="integral")["rows"][0]
+    assert again["distance"] == pytest.approx(first["distance"], abs=0.02)
 
 
 def test_clips_keep_their_moments_and_the_folder_serves_the_other_commands(

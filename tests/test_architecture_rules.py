@@ -69,8 +69,17 @@ def test_import_nas_loads_nothing_heavy():
     assert loaded("import nas") == set()
 
 
-COMMANDS = [[], ["search"], ["pareto"], ["report"], ["export"], ["train"], ["confirm"], ["baselines"]]
-COMMANDS += [["bench", "attention"], ["space", "check"], ["data", "check"]]
+COMMANDS = [
+    [],
+    ["search"],
+    ["pareto"],
+    ["report"],
+    ["export"],
+    ["train"],
+    ["confirm"],
+    ["baselines"],
+]
+COMMANDS += [["report"], ["bench", "attention"], ["space", "check"], ["data", "check"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

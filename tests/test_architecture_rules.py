@@ -69,16 +69,7 @@ def test_import_nas_loads_nothing_heavy():
     assert loaded("import nas") == set()
 
 
-COMMANDS = [
-    [],
-    ["search"],
-    ["pareto"],
-    ["report"],
-    ["export"],
-    ["train"],
-    ["confirm"],
-    ["baselines"],
-]
+COMMANDS = [[], ["search"], ["pareto"], ["export"], ["train"], ["confirm"], ["baselines"]]
 COMMANDS += [["report"], ["bench", "attention"], ["space", "check"], ["data", "check"]]
 
 

@@ -80,7 +80,8 @@ def _best(
     shown: list[float] = []
     for i, (run, g) in enumerate(zip(runs, grown, strict=True)):
         # before the first measurement there is nothing; later the volume is the best value
-        first = next((k for k, e in enumerate(run.archive.evaluations) if e in run.measured), None)
+        able = [e.feasible and e.fidelity >= 1.0 for e in run.archive.evaluations]
+        first = able.index(True) if any(able) else None
         if first is None:
             continue
         values = [sign * (nadir - v * (nadir - ideal)) for v in g.measured[first:]]

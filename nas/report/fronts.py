@@ -53,7 +53,8 @@ def _plane(runs: Sequence[RunData], pair: tuple[str, str]) -> Panel:
         )
         for kind in _kinds(runs, i):
             figure.add_scatter(**_marks(run, kind, pair), **kind["look"])
-    for at, (name, row) in enumerate(_references(runs).items()):
+    references = _references(runs)
+    for at, (name, row) in enumerate(references.items()):
         figure.add_scatter(
             x=[factor(x) * row[x]],
             y=[factor(y) * row[y]],
@@ -67,22 +68,21 @@ def _plane(runs: Sequence[RunData], pair: tuple[str, str]) -> Panel:
             marker={"symbol": "diamond-open", "size": 10, "color": "#333"},
             name="simple models",
             legendgroup="simple models",
-            showlegend=name == next(iter(_references(runs))),
+            showlegend=at == 0,
         )
     shown = [[e.objectives[n] for r in runs for e in r.archive.full] for n in pair]
     for at, name in enumerate(pair):
-        shown[at] += [row[name] for row in _references(runs).values()]
+        shown[at] += [row[name] for row in references.values()]
     styled(
         figure,
         hovermode="closest",
         xaxis=axis(x, objectives[x], shown[0]),
         yaxis=axis(y, objectives[y], shown[1]),
     )
-    about = "The dotted line is the front of these two objectives alone." if (
-        len(objectives) > 2
-    ) else ""  # fmt: skip
+    several = len(objectives) > 2
+    about = "The dotted line is the front of these two objectives alone." if several else ""
     words = f"{title(y)} against {title(x)}"
-    return Panel(f"front-{slug(y)}-{slug(x)}", words, about, figure, wide=len(objectives) == 2)
+    return Panel(f"front-{slug(y)}-{slug(x)}", words, about, figure, wide=not several)
 
 
 def _cube(runs: Sequence[RunData]) -> Panel:
@@ -133,7 +133,7 @@ def _kinds(runs: Sequence[RunData], i: int) -> list[dict[str, Any]]:
     knee = [run.knee] if run.knee is not None else []
     others = [e for e in run.archive.full if e.architecture.hash not in front]
     infeasible = [e for e in others if not e.feasible]
-    members = [e for e in run.front if e not in knee]
+    members = [e for e in run.front if e.architecture not in [k.architecture for k in knee]]
     tint = colour(i)
     grey = GREY if one else faded(tint, 0.35)
     edge = {"color": "white", "width": 1}

@@ -67,7 +67,7 @@ def layer_panel(key: str, words: str, e: Evaluation, profile: Profile) -> Panel:
         return Panel(key, words, missing=f"{error.what[:1].upper()}{error.what[1:]}.")
     if not rows:
         return Panel(key, words, missing="Its evaluator gave no table of layers.")
-    names = [label(r["layer"]) for r in rows]
+    names = _distinct([label(r["layer"]) for r in rows])
     figure = make_subplots(
         rows=1, cols=2, shared_yaxes=True, column_widths=[0.66, 0.34], horizontal_spacing=0.03
     )
@@ -87,11 +87,11 @@ def layer_panel(key: str, words: str, e: Evaluation, profile: Profile) -> Panel:
                 row=1,
                 col=1,
             )
-    rated = [r for r in rows if r["rate"] is not None]
+    rated = [(n, r["rate"]) for n, r in zip(names, rows, strict=True) if r["rate"] is not None]
     figure.add_trace(
         go.Bar(
-            y=[label(r["layer"]) for r in rated],
-            x=[100 * r["rate"] for r in rated],
+            y=[n for n, _ in rated],
+            x=[100 * rate for _, rate in rated],
             orientation="h",
             showlegend=False,
             marker={"color": "#7b5ea7"},
@@ -104,8 +104,9 @@ def layer_panel(key: str, words: str, e: Evaluation, profile: Profile) -> Panel:
         title="energy per sample [mJ]", exponentformat="power", nticks=6, row=1, col=1
     )
     figure.update_xaxes(title="spike rate [%]", rangemode="tozero", row=1, col=2)
+    # a layer may be called "0", which is no number
     figure.update_yaxes(
-        automargin=True, categoryorder="array", categoryarray=names[::-1], row=1, col=1
+        type="category", automargin=True, categoryorder="array", categoryarray=names[::-1]
     )
     styled(figure, height=150 + 24 * len(rows), barmode="stack", showlegend=True)
     total = sum(r["energy"] for r in rows)

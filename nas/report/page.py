@@ -26,9 +26,10 @@ h3 { font-size: 1rem; margin: 1rem 0 0.2rem; }
 nav a { margin-right: 1rem; white-space: nowrap; }
 table { border-collapse: collapse; margin: 1rem 0; font-size: 0.9rem; }
 th, td { padding: 0.2rem 0.8rem; text-align: right; border-bottom: 1px solid #ddd;
-  vertical-align: top; overflow-wrap: anywhere; }
-th:first-child, td:first-child { text-align: left; overflow-wrap: normal; }
+  vertical-align: top; white-space: nowrap; }
+th:first-child, td:first-child { text-align: left; }
 table.facts td, table.facts th { text-align: left; }
+table.facts td + td { white-space: normal; overflow-wrap: anywhere; }
 .scroll { overflow-x: auto; }
 .plots { display: grid; grid-template-columns: repeat(auto-fit, minmax(min(34rem, 100%), 1fr));
   gap: 1rem; align-items: start; }

@@ -199,7 +199,7 @@ def _importances(runs: Sequence[RunData], name: str) -> Panel:
         figure,
         height=height,
         xaxis={"title": "share of the importance [%]"},
-        yaxis={"automargin": True},
+        yaxis={"automargin": True, "type": "category"},
         showlegend=len(runs) > 1,
         bargap=0.25,
     )

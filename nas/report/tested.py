@@ -16,10 +16,14 @@ SHOWN = ("wa", "ua", "macro_f1", "energy")
 
 def summary_of(run: RunData) -> list[dict[str, Any]]:
     """Return means and intervals by model, of what ``confirm.jsonl`` holds so far."""
+    if not run.confirmed:
+        return []
+    from eval.confirmation import REPORTED
     from nas.outer import summarise
 
-    rows = run.confirmed
-    return summarise(rows, _held_out(run, rows)) if rows else []
+    needed = {"model", "fold", "seed", *REPORTED}
+    rows = [r for r in run.confirmed if needed <= r.keys()]  # an older run may have fewer
+    return summarise(rows, _held_out(run, rows))
 
 
 def _held_out(run: RunData, rows: Sequence[Mapping[str, Any]]) -> str | None:

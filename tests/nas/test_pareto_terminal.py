@@ -19,6 +19,8 @@ import nas
 from nas.cli.pareto import pareto
 from nas.cli.scatter import Series, scatter
 from nas.cli.where import conditions
+from nas.evaluation import Evaluation
+from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
 
 SPACE: dict[str, Any] = {
@@ -93,6 +95,14 @@ def test_filters(run: Path, where: list[str], left: list[int]) -> None:
 def test_a_comma_inside_a_value_is_part_of_it() -> None:
     [first, second] = conditions(["kind=a,b,depth<3"], ["kind", "depth"])
     assert (first.name, first.value, second.name, second.value) == ("kind", "a,b", "depth", 3.0)
+
+
+def test_of_several_blocks_all_must_pass() -> None:
+    architecture = Architecture({"shift": (0, 0.5), "depth": 2})
+    e = Evaluation(0, architecture, 1.0, 1.0, 0, objectives={"ua": 0.5})
+    names = ["shift", "shift.0", "depth", "ua"]
+    said = {t: conditions([t], names)[0].holds(e) for t in ("shift=0", "shift<=0.5", "shift.0=0")}
+    assert said == {"shift=0": False, "shift<=0.5": True, "shift.0=0": True}
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,8 @@ import pytest
 from chromium import Tab, browser, tab
 
 import nas
-from nas.report import build, read_run
+from nas.report import Panel, Section, build, read_run
+from nas.report.images import write_images
 from nas.report.page import render, write_page
 
 pytestmark = pytest.mark.skipif(
@@ -120,3 +122,19 @@ def test_a_page_that_is_broken_would_be_noticed(
     page.wait("document.readyState === 'complete'")
     assert any("missing is not defined" in c for c in page.complaints)
     assert any("Content Security Policy" in c for c in page.complaints)
+
+
+def test_images_for_papers(tmp_path: Path) -> None:
+    pytest.importorskip("kaleido", reason="kaleido is not installed, so no image was drawn")
+    import plotly.graph_objects as go
+
+    figure = go.Figure(go.Scatter(x=[1, 2], y=[3, 4]))
+    figure.update_layout(height=300, width=400, xaxis_title="energy [mJ]")
+    section = Section("s", "S", [Panel("a", "A", figure=figure), Panel("b", "B", missing="No.")])
+    written = write_images([section], tmp_path / "figures")
+    assert sorted((tmp_path / "figures").iterdir()) == sorted(written)
+    assert [p.name for p in written] == ["a.png", "a.svg"]
+    png = written[0].read_bytes()
+    assert png.startswith(b"\x89PNG")
+    assert struct.unpack(">II", png[16:24]) == (800, 600)
+    assert "energy [mJ]" in written[1].read_text(encoding="utf-8")

@@ -128,7 +128,7 @@ def assemble(
             **({"synthetic": True} if corpus.synthetic else {}),
             **origin,
         },
-        encoder_macs=macs if corpus.kind == "audio" else None,
+        encoder_macs=macs if corpus.kind == "audio" and macs.any() else None,
         digest=hashlib.sha256(told.encode()).hexdigest(),
         clip=clip,
     )

@@ -14,6 +14,7 @@ from eval.packages import Say, silent
 from search_spaces.errors import NasError, nearest
 
 WHISPER_TINY_LAYERS = 4
+NAMES = (WHISPER_TINY, "cochlea")  # the second is no network: eval.cochlea_features
 
 # What determines an encoder's output.
 _SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
@@ -84,7 +85,7 @@ def find_encoder(name: str | Path | None = None, say: Say = silent) -> EncoderSo
     if not local and (str(name).count("/") != 1 or str(name)[0] in "/.~"):
         raise NasError(
             f"no encoder {str(name)!r}: no such folder",
-            hint=f"{nearest(name, [WHISPER_TINY])}; or a folder; or OWNER/MODEL on the hub",
+            hint=f"{nearest(name, NAMES)}; or a folder; or OWNER/MODEL on the hub",
         )
     if local:
         _refuse_emotion2vec(folder, str(name))

@@ -1,12 +1,14 @@
-"""Features that a corpus brings along, ``.npy`` files, as one file that can be mapped."""
+"""Features that are read or computed file by file, as one file that can be mapped."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from eval.audio import read_features
+from eval.audio import Floats, read_features
 from eval.bad_files import BadFiles
 from eval.cache import cache_dir, into_place, scratch_dir
 from eval.corpora.corpus import Corpus, Utterance
@@ -17,10 +19,36 @@ from eval.packages import Say
 from search_spaces.errors import NasError
 
 
+@dataclass(frozen=True)
+class Reading:
+    """How frames come out of a file.
+
+    Args:
+        kind: What the cache calls them.
+        settings: Whatever else decides the frames; part of the key.
+        read: Gives ``[L, D]`` of a file.
+    """
+
+    kind: str
+    settings: tuple[object, ...]
+    read: Callable[[Path], Floats]
+
+
+def of_arrays(rate: float, max_seconds: float | None) -> Reading:
+    """Return how ``.npy`` files are read.
+
+    Args:
+        rate: That they are taken to have [Hz].
+        max_seconds: What is kept of each, from its beginning [s]; None for all.
+    """
+    most = None if max_seconds is None else max(1, round(max_seconds * rate))
+    settings = () if most is None else (["frames", most],)
+    return Reading("features", settings, lambda path: read_features(path)[:most])
+
+
 def features_of_files(
     corpus: Corpus,
-    rate: float,
-    max_seconds: float | None,
+    reading: Reading,
     bad: BadFiles,
     say: Say,
     progress: Progress | None,
@@ -28,9 +56,8 @@ def features_of_files(
     """Find or make the joined features of a corpus.
 
     Args:
-        corpus: Of features.
-        rate: That they are taken to have [Hz].
-        max_seconds: What is kept of each, from its beginning [s]; None for all.
+        corpus: Of features, or of what ``reading`` makes features of.
+        reading: How.
         bad: Takes what cannot be used.
         say: Told what is done.
         progress: Told files done and in all.
@@ -38,18 +65,16 @@ def features_of_files(
     Raises:
         NasError: Files that cannot be used, unless they are to be skipped.
     """
-    most = None if max_seconds is None else max(1, round(max_seconds * rate))
-    settings = [] if most is None else [["frames", most]]
 
     def key_of(digests: Sequence[str]) -> str:
-        return corpus_key("features", digests, *settings)
+        return corpus_key(reading.kind, digests, *reading.settings)
 
     digests = readable(corpus.utterances, key_of, bad)
     key = key_of(list(digests.values()))
     folder = cache_dir("features", key)
     if folder.is_dir():
         return Extracted(key, folder, tuple(digests))
-    say(f"reading the features of {len(digests)} utterances")
+    say(f"reading the {reading.kind} of {len(digests)} utterances")
     good: dict[Utterance, str] = {}
     with scratch_dir(cache_dir("features")) as scratch:
         made = scratch / "made"
@@ -57,7 +82,7 @@ def features_of_files(
         with FrameFile(made, np.float32) as file:
             for i, (u, digest) in enumerate(digests.items()):
                 with bad.noting():
-                    file.append(read_features(u.path)[:most], u.path, 0)
+                    file.append(reading.read(u.path), u.path, 0)
                     good[u] = digest
                 if bad.enough:
                     break
@@ -66,7 +91,7 @@ def features_of_files(
         bad.settle()
         if not good:
             raise NasError("no file is left", where=str(corpus.root))
-        describe(made, corpus.name, "features", None, list(good.values()))
+        describe(made, corpus.name, reading.kind, None, list(good.values()))
         whole, key = key, key_of(list(good.values()))
         remember_left_out(whole, digests, good, bad, key)
         into_place(made, cache_dir("features", key))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eval.bad_files import BadFiles
+from eval.cochlea_features import COCHLEA, COCHLEA_RATE, of_recordings
 from eval.corpora import BUNDLED, DEFAULT_CORPUS, ClassMap, Corpus, Kind, Utterance, open_corpus
 from eval.corpora.corpus import EVENT_KINDS
 from eval.dataset import Dataset, assemble
@@ -15,7 +16,7 @@ from eval.encoder import Precision, check_names, find_encoder
 from eval.event_frames import DEFAULT_SAMPLING, Clips, Sampling, make_clips
 from eval.feature_batches import Extraction
 from eval.feature_extraction import Extracted, Progress, extract
-from eval.feature_files import features_of_files
+from eval.feature_files import features_of_files, of_arrays
 from eval.packages import Say, silent
 from search_spaces.errors import NasError
 
@@ -131,8 +132,12 @@ def load_features(
     cut = {} if max_seconds is None else {"max_seconds": max_seconds}
     if corpus.kind == "features":
         rate = float(frame_rate or DEFAULT_FEATURE_RATE)
-        made = features_of_files(corpus, rate, max_seconds, bad, say, progress)
+        made = features_of_files(corpus, of_arrays(rate, max_seconds), bad, say, progress)
         origin = {"encoder": None}
+    elif encoder == COCHLEA:
+        rate = float(frame_rate or COCHLEA_RATE)
+        made = features_of_files(corpus, of_recordings(rate, max_seconds), bad, say, progress)
+        origin = {"encoder": COCHLEA, "inputs": "counts"}
     else:
         rate = float(frame_rate or DEFAULT_FRAME_RATE)
         found = find_encoder(encoder, say)
@@ -212,6 +217,10 @@ def _refuse_options(
             where=where,
             hint="leave encoder, layer and precision out, or give a corpus of audio",
         )
+    if options["encoder"] == COCHLEA and options["layer"] is not None:
+        raise NasError("the cochlea has no layers", where=where, hint="leave --layer out")
+    if options["encoder"] == COCHLEA and options["precision"] is not None:
+        raise NasError("the cochlea has one precision", where=where, hint="leave it out")
     if events and options["max_seconds"] is not None:
         raise NasError(
             f"corpus {name!r} holds {kind}; its clips have their length from the sampling",

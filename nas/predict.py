@@ -74,6 +74,7 @@ class Predictor:
         trusted: Collection[str] = (),
         say: Any = lambda _: None,
     ) -> None:
+        from eval.cochlea_features import COCHLEA
         from eval.process import prepare_cpu
         from nas.hardware.loading import read_model
 
@@ -94,7 +95,7 @@ class Predictor:
         if not self.frame_rate > 0.0:
             raise NasError("this export does not say its frame rate", where=str(folder))
         self._encoder: Any = None
-        if self.kind == "audio":
+        if self.kind == "audio" and self._source.get("encoder") != COCHLEA:
             self._encoder = self._load_encoder(encoder, device, say)
 
     def _load_encoder(self, asked: str | None, device: str, say: Any) -> Any:
@@ -166,20 +167,22 @@ class Predictor:
     ) -> Iterator[tuple[dict[int, Stored], float]]:
         """Yield frames ``[L, D]`` by number of the recording, and the seconds they took."""
         most = self._source.get("max_seconds")
-        if self.kind == "features":
-            from eval.audio import read_features
+        if self._encoder is None:
+            from eval.cochlea_features import of_recordings
+            from eval.feature_files import of_arrays
 
+            reading = of_arrays if self.kind == "features" else of_recordings
+            heard = reading(self.frame_rate, most).read
             for i, path in enumerate(paths):
                 began = time.perf_counter()
                 with bad.noting():
-                    x = read_features(path)
+                    x = heard(path)
                     if x.shape[1] != self.model.shape:
                         raise NasError(
                             f"frames of {x.shape[1]} dimensions", where=str(path),
                             hint=f"the network reads {self.model.shape}",
                         )  # fmt: skip
-                    kept = len(x) if most is None else max(1, round(most * self.frame_rate))
-                    yield {i: x[:kept]}, time.perf_counter() - began
+                    yield {i: x}, time.perf_counter() - began
             return
         from eval.audio import audio_seconds
         from eval.corpora import Utterance

@@ -54,7 +54,12 @@ def main() -> None:
         objectives = {name: metrics[name] for name in space.objectives}
         # all of one fidelity: the models are asked about what they have seen
         e = Evaluation(len(done), a, 1.0, 1.0, len(done), objectives, metrics)
-        done.append(replace(e, metrics={**metrics, "proxy": beside(e, *proxy.operations([a]))}))
+        done.append(
+            replace(
+                e,
+                metrics={**metrics, "proxy": beside(e, *proxy.operations([a]), evaluator.profile)},
+            )
+        )
     measured: dict[str, Any] = {"candidates": len(done), "fidelity": FIDELITY}
     for n in (n for n in SIZES if n <= len(done)):
         some = done[:n]

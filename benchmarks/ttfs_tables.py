@@ -88,7 +88,8 @@ def exact_lines(differing: Rows, largest: Rows) -> list[str]:
 
 def energy_lines(measured: dict[str, dict[str, dict[str, float]]]) -> list[str]:
     """Return the Markdown of the operations priced, beside those of the ReLU twin."""
-    profile = load_profile()
+    prices = load_profile().prices
+    mac, ac, compare = (prices[name] for name in ("mac", "ac", "compare"))
     heads = ["", "steps", "accumulates of spikes", "all accumulates and compares"]
     lines = ["", "| " + " | ".join([*heads, "nJ", "nJ of the ReLU twin"]) + " |", "|---" * 6 + "|"]
     for name, figures in measured.items():
@@ -98,9 +99,9 @@ def energy_lines(measured: dict[str, dict[str, dict[str, float]]]) -> list[str]:
             spikes = figures[f"{of}synaptic accumulates"]["mean"]
             ramp = figures[f"{of}ramp accumulates, and as many compares"]["mean"]
             accumulates = spikes + figures[f"{of}integration accumulates"]["mean"] + ramp
-            joules = profile.energy(0.0, accumulates, ramp)
+            joules = accumulates * ac.joules + ramp * compare.joules
             cells = [name, str(steps), f"{spikes:,.0f}", f"{accumulates + ramp:,.0f}"]
-            cells += [f"{1e9 * joules:.1f}", f"{1e9 * profile.energy(twin, 0.0, 0.0):.1f}"]
+            cells += [f"{1e9 * joules:.1f}", f"{1e9 * twin * mac.joules:.1f}"]
             lines.append("| " + " | ".join(cells) + " |")
     return [*lines, ""]
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -12,13 +15,19 @@ from search_spaces.errors import NasError
 SAMPLE_RATE = 16_000  # [Hz], what every encoder here was trained on
 LEAST_SAMPLES = SAMPLE_RATE * 25 // 1000  # one analysis window of speech encoders, 25 ms
 
+BLOCK_SECONDS = 30  # of a long recording that are in memory at a time
+
 Floats = npt.NDArray[np.float32]
 
 
-def read_audio(path: Path) -> Floats:
+def read_audio(path: Path, max_seconds: float | None = None) -> Floats:
     """Read a recording.
 
     Channels are averaged; any sampling rate is resampled.
+
+    Args:
+        path: What soundfile reads: wav, flac, ogg of any rate, channels and sample format.
+        max_seconds: Read the beginning of the recording, up to this; None for all.
 
     Returns:
         ``[samples]`` at 16 kHz, full scale 1.
@@ -26,26 +35,122 @@ def read_audio(path: Path) -> Floats:
     Raises:
         NasError: It cannot be decoded, is shorter than 25 ms, or holds NaN or infinity.
     """
-    import soundfile
+    return np.concatenate(list(audio_blocks(path, max_seconds)))
+
+
+def audio_blocks(path: Path, max_seconds: float | None = None) -> Iterator[Floats]:
+    """Read a recording as `read_audio` does, 30 s at a time.
+
+    A long recording is never in memory as a whole; joined, the blocks are what resampling it as
+    a whole gives.
+
+    Args:
+        path: As for `read_audio`.
+        max_seconds: As for `read_audio`.
+
+    Yields:
+        ``[samples]`` at 16 kHz: 30 s, the last less.
+
+    Raises:
+        NasError: As `read_audio`; possibly after some blocks.
+    """
     import soxr
 
+    size = BLOCK_SECONDS * SAMPLE_RATE
+    read = 0
+    waiting: list[Floats] = []
+    held = 0
+    with _opened(path) as file:
+        rate = int(file.samplerate)
+        left = _frames(file, max_seconds)
+        # a stream that is fed one block would do; the short way is the usual one
+        stream = None
+        if rate != SAMPLE_RATE and left > BLOCK_SECONDS * rate:
+            stream = soxr.ResampleStream(rate, SAMPLE_RATE, 1, dtype="float32")
+        while left > 0:
+            samples = _decoded(file, min(left, BLOCK_SECONDS * rate), path)
+            left = left - len(samples) if len(samples) else 0
+            mono = _mono(samples, read, path)
+            read += len(samples)
+            if stream is not None:
+                mono = stream.resample_chunk(mono, last=left == 0)
+            elif rate != SAMPLE_RATE and mono.size:
+                mono = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), dtype=np.float32)
+            waiting.append(mono)
+            held += len(mono)
+            while held > size:
+                joined = np.concatenate(waiting)
+                yield joined[:size]
+                waiting, held = [joined[size:]], held - size
+    whole = read * SAMPLE_RATE / rate
+    if whole < LEAST_SAMPLES:
+        raise too_short(path, whole / SAMPLE_RATE)
+    if held:
+        yield np.concatenate(waiting)
+
+
+def audio_seconds(path: Path) -> float:
+    """Return the length of a recording as its header gives it [s].
+
+    Raises:
+        NasError: It cannot be decoded, or is shorter than 25 ms.
+    """
+    with _opened(path) as file:
+        seconds = int(file.frames) / int(file.samplerate)
+    if seconds * SAMPLE_RATE < LEAST_SAMPLES:
+        raise too_short(path, seconds)
+    return seconds
+
+
+def too_short(path: Path, seconds: float) -> NasError:
+    """Return the error for a recording that no encoder can take."""
+    return NasError(
+        f"{1000 * seconds:.1f} ms of audio; an encoder needs 25 ms",
+        where=str(path),
+        hint="remove it from the manifest",
+    )
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Any]:
+    import soundfile
+
     try:
-        samples, rate = soundfile.read(str(path), dtype="float32", always_2d=True)
+        if path.is_file() and path.stat().st_size == 0:
+            raise NasError("the file is empty", where=str(path), hint="restore or remove it")
+        file = soundfile.SoundFile(str(path))
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise NasError(
-            f"cannot read the audio: {error}", where=str(path), hint="use wav, flac or ogg"
-        ) from error
+        raise _unreadable(path, error) from error
+    with file:
+        yield file
+
+
+def _decoded(file: Any, frames: int, path: Path) -> npt.NDArray[np.float32]:
+    import soundfile
+
+    try:
+        return np.asarray(file.read(frames, dtype="float32", always_2d=True))
+    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> NasError:
+    return NasError(
+        f"cannot read the audio: {error}", where=str(path), hint="use wav, flac or ogg"
+    )
+
+
+def _frames(file: Any, max_seconds: float | None) -> int:
+    every = int(file.frames)
+    return every if max_seconds is None else min(every, round(max_seconds * file.samplerate))
+
+
+def _mono(samples: npt.NDArray[np.float32], before: int, path: Path) -> Floats:
     mono: Floats = samples.mean(axis=1, dtype=np.float32)
     bad = np.flatnonzero(~np.isfinite(mono))
     if bad.size:
-        raise NasError(f"sample {bad[0]} is {mono[bad[0]]}, not a number", where=str(path))
-    if rate != SAMPLE_RATE and mono.size:
-        mono = np.asarray(soxr.resample(mono, rate, SAMPLE_RATE), dtype=np.float32)
-    if mono.size < LEAST_SAMPLES:
         raise NasError(
-            f"{1000 * mono.size / SAMPLE_RATE:.1f} ms of audio; an encoder needs 25 ms",
-            where=str(path),
-            hint="remove it from the manifest",
+            f"sample {before + bad[0]} is {mono[bad[0]]}, not a number", where=str(path)
         )
     return mono
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from eval.energy.profile import Spec
 from eval.evaluate import evaluate
 from eval.folds import Fold
 from eval.training import Recipe
@@ -21,7 +22,7 @@ SIMPLE = ("linear_probe", "mean_pool_mlp")
 
 
 def baselines(
-    dataset: Dataset, folds: Sequence[Fold], *, seed: int, recipe: Recipe, profile: str
+    dataset: Dataset, folds: Sequence[Fold], *, seed: int, recipe: Recipe, profile: Spec
 ) -> dict[str, dict[str, Any]]:
     """Measure the simple baselines on the folds of a search, predictions pooled.
 

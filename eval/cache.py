@@ -59,11 +59,16 @@ def atomic_dir(target: Path) -> Iterator[Path]:
         made = scratch / target.name
         made.mkdir()
         yield made
-        try:
-            made.rename(target)
-        except OSError:
-            if not target.is_dir():
-                raise
+        into_place(made, target)
+
+
+def into_place(made: Path, target: Path) -> None:
+    """Give a complete folder its name; where another process was first, theirs is kept."""
+    try:
+        made.rename(target)
+    except OSError:
+        if not target.is_dir():
+            raise
 
 
 @contextlib.contextmanager

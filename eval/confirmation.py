@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from eval.energy.profile import Spec
 from eval.evaluate import measure, train_fold
 from eval.folds import Fold
 from eval.training import Recipe
@@ -43,7 +44,7 @@ def test_on_fold(
     family: str,
     seed: int,
     recipe: Recipe,
-    profile: str,
+    profile: Spec,
 ) -> dict[str, Any]:
     """Train on everything an outer fold does not hold out, and measure on what it holds.
 

@@ -1,81 +1,38 @@
-"""Frozen speech encoders: a recording in, the frames of one layer out."""
+"""Frozen speech encoders: recordings in, the frames of one layer out."""
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
-import json
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from eval.audio import LEAST_SAMPLES, SAMPLE_RATE, Floats
-from eval.cache import file_sha256
-from eval.ct2 import WHISPER_TINY, WHISPER_TINY_SHA256, prepare_whisper_tiny, without_bars
-from eval.hidden_states import hidden_state, is_whisper, unpadded
+from eval.audio import BLOCK_SECONDS, LEAST_SAMPLES, SAMPLE_RATE, Floats
+from eval.encoder_macs import Quadratic, convolution_macs
+from eval.encoder_source import EncoderSource, find_encoder, load_part
+from eval.hidden_states import hidden_state, is_whisper, masked, padded_with_zeros, unpadded
 from eval.packages import Say, silent
 from search_spaces.errors import NasError, nearest
 
-WHISPER_TINY_LAYERS = 4
+if TYPE_CHECKING:
+    from torch import Tensor
 
-WINDOW_SECONDS = 30  # longer recordings are encoded in pieces of this length
+__all__ = ["Encoder", "EncoderSource", "Precision", "find_encoder", "load_encoder"]
 
-# What determines an encoder's output.
-_SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
-_WEIGHTS = ("*.safetensors", "*.bin")
+Precision = Literal["fp32", "fp16", "bf16"]
+PRECISIONS: tuple[Precision, ...] = ("fp32", "fp16", "bf16")
+DEVICES = ("auto", "cpu", "cuda")
+
 _NOT_NEEDED = ("decoder.", "masked_spec_embed")  # never run, or only while training
-_HUB_HINT = "with no network, give a local folder that save_pretrained wrote"
-_LOCAL_HINT = "the folder must be one that save_pretrained wrote, with its feature extractor"
-
-
-@dataclass(frozen=True)
-class EncoderSource:
-    """An encoder that was found, but whose weights are not loaded yet.
-
-    Args:
-        name: As a person names it.
-        location: What transformers loads: an absolute path or a name on the hub.
-        revision: SHA-256 of the weights as they were published (bundled), SHA-256 of a folder's
-            settings and weights, or the commit on the hub.
-        n_layers: Number of transformer layers.
-    """
-
-    name: str
-    location: str
-    revision: str
-    n_layers: int
-
-    @property
-    def default_layer(self) -> int:
-        """The layer to read when nobody says: the middle one.
-
-        Emotion is told best neither by the first layers (sound) nor by the last (words). For
-        the bundled Whisper layer 2 of 4 also measured best.
-        """
-        return self.n_layers // 2
-
-    def checked_layer(self, layer: int | None) -> int:
-        """Return ``layer``, or the default for None.
-
-        Raises:
-            NasError: The encoder has no such layer.
-        """
-        if layer is None:
-            return self.default_layer
-        if not 0 <= layer <= self.n_layers:
-            raise NasError(
-                f"encoder {self.name} has no layer {layer}",
-                hint=f"0 (its input) to {self.n_layers} (its output)",
-            )
-        return layer
 
 
 @dataclass(frozen=True)
 class Encoder:
-    """A frozen speech encoder in float32 on the CPU.
+    """A frozen speech encoder.
 
     Not for several threads at a time: Whisper's tables are exchanged while it runs.
 
@@ -85,6 +42,7 @@ class Encoder:
         frame_rate: Of its frames [Hz].
         network: The transformers module to run.
         extractor: Turns samples into the network's input.
+        device: Where the network lies.
     """
 
     source: EncoderSource
@@ -92,7 +50,8 @@ class Encoder:
     frame_rate: float
     network: Any = field(repr=False)
     extractor: Any = field(repr=False)
-    _macs: dict[tuple[tuple[int, ...], int], int] = field(default_factory=dict, repr=False)
+    device: str = "cpu"
+    _macs: dict[int, Quadratic] = field(default_factory=dict, repr=False)
 
     @property
     def name(self) -> str:
@@ -125,102 +84,165 @@ class Encoder:
         Raises:
             NasError: No such layer.
         """
+        window = BLOCK_SECONDS * SAMPLE_RATE
+        starts = [s for s in range(0, len(audio), window) if len(audio) - s >= LEAST_SAMPLES]
+        pieces = [self.encode_batch([audio[s : s + window]], layer)[0] for s in starts]
+        return np.concatenate([f for f, _ in pieces]), self.frame_rate, sum(m for _, m in pieces)
+
+    def encode_batch(self, batch: Sequence[Floats], layer: int) -> list[tuple[Floats, int]]:
+        """Encode recordings together; each gives what it gives alone, up to rounding.
+
+        What has no mask of its own is not padded: spectrograms and the convolutions on the
+        waveform (whose group normalisation would see the zeros) run one by one, and attention,
+        where nearly all the work is, runs padded and masked.
+
+        Args:
+            batch: ``[samples]`` each, 25 ms to 30 s at 16 kHz.
+            layer: As for `encode`.
+
+        Returns:
+            For each its frames ``[L, D]`` and the MACs of its real frames.
+
+        Raises:
+            NasError: No such layer.
+        """
+        return self.encode_prepared([self.prepare(audio) for audio in batch], layer)
+
+    def prepare(self, audio: Floats) -> Tensor:
+        """Return the network's input for one recording; needs no network and no device."""
+        made = self.extractor(
+            audio, sampling_rate=SAMPLE_RATE, padding="longest", return_tensors="pt"
+        )
+        given: Tensor = made[self.extractor.model_input_names[0]][0]
+        return given
+
+    def encode_prepared(self, batch: Sequence[Tensor], layer: int) -> list[tuple[Floats, int]]:
+        """Do as `encode_batch` with what `prepare` made of recordings."""
         import torch
 
         layer = self.source.checked_layer(layer)
-        window = WINDOW_SECONDS * SAMPLE_RATE
-        starts = [s for s in range(0, len(audio), window) if len(audio) - s >= LEAST_SAMPLES]
-        frames, macs = [], 0
-        with torch.inference_mode():
-            for start in starts:
-                piece, cost = self._encode_window(audio[start : start + window], layer)
-                frames.append(piece)
-                macs += cost
-        return np.concatenate(frames), self.frame_rate, macs
+        given = [x.to(self.device, self.network.dtype) for x in batch]
+        # Of float32 convolutions CUDA keeps 10 bits unless told otherwise.
+        exact = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.inference_mode(), exact:
+            run = self._mels if is_whisper(self.network) else self._waveforms
+            hidden, lengths = run(given, layer)
+            frames = hidden.float().cpu().numpy()
+            return [
+                (frames[i, :n], self._cost(n, x.shape[-1], layer))
+                for i, (n, x) in enumerate(zip(lengths, batch, strict=True))
+            ]
 
-    def _encode_window(self, audio: Floats, layer: int) -> tuple[Floats, int]:
-        from torch.utils.flop_counter import FlopCounterMode
+    def _mels(self, mels: Sequence[Tensor], layer: int) -> tuple[Tensor, list[int]]:
+        """Run Whisper's encoder.
 
-        inputs = self.extractor(
-            audio, sampling_rate=SAMPLE_RATE, padding="longest", return_tensors="pt"
-        )
+        Its first convolution pads with zeros, as a batch is padded here; its second, of stride
+        2 on an even number of frames, does not reach into the padding.
+        """
+        import torch
+        from torch.nn import functional
+
+        # the second convolution halves the rate: two mel frames make one
+        lengths = [mel.shape[-1] // 2 for mel in mels]
+        most = max(lengths)
+        padded = [
+            functional.pad(mel[:, : 2 * n], (0, 2 * (most - n)))
+            for mel, n in zip(mels, lengths, strict=True)
+        ]
+        return self._blocks(torch.stack(padded), lengths, layer), lengths
+
+    def _waveforms(self, batch: Sequence[Tensor], layer: int) -> tuple[Tensor, list[int]]:
+        import torch
+        from torch.nn import functional
+
+        fronts = [self.network.feature_extractor(x[None])[0].mT for x in batch]
+        lengths = [len(front) for front in fronts]
+        most = max(lengths)
+        padded = [functional.pad(front, (0, 0, 0, most - len(front))) for front in fronts]
+        return self._blocks(torch.stack(padded), lengths, layer), lengths
+
+    def _blocks(self, given: Tensor, lengths: Sequence[int], layer: int) -> Tensor:
+        """Run all that works on padded frames.
+
+        Args:
+            given: Mel frames ``[B, M, 2L]``, or outputs of the convolutions ``[B, L, C]``.
+            lengths: Real frames of each.
+            layer: Whose input is wanted.
+
+        Returns:
+            ``[B, L, D]``.
+        """
+        import torch
+
+        mask = None
+        if min(lengths) < max(lengths):
+            at = torch.arange(max(lengths), device=given.device)
+            mask = at < torch.tensor(lengths, device=given.device)[:, None]
         if is_whisper(self.network):
-            mel = inputs.input_features
-            # the second convolution halves the rate: two mel frames make one
-            given = mel[..., : mel.shape[-1] // 2 * 2]
-            context: Any = unpadded(self.network, given.shape[-1] // 2)
-            blocks = self.network
-        else:
-            given = inputs.input_values
-            context = contextlib.nullcontext()
-            blocks = self.network.encoder
-        key = (tuple(given.shape), layer)
-        with context:
-            if key in self._macs:
-                hidden = hidden_state(lambda: self.network(given), blocks, layer)
-            else:
-                with FlopCounterMode(display=False) as counter:
-                    hidden = hidden_state(lambda: self.network(given), blocks, layer)
-                self._macs[key] = counter.get_total_flops() // 2  # a MAC counts as two there
-        return hidden[0].numpy(), self._macs[key]
+            context: Any = contextlib.ExitStack()
+            context.enter_context(unpadded(self.network, max(lengths)))
+            if mask is not None:
+                context.enter_context(masked(self.network, mask))
+            with context:
+                return hidden_state(lambda: self.network(given), self.network, layer)
+        projected = self.network.feature_projection(given)
+        projected = projected[0] if isinstance(projected, tuple) else projected
+        blocks = self.network.encoder
+        clean = padded_with_zeros(blocks, mask) if mask is not None else contextlib.nullcontext()
+        with clean:
+            return hidden_state(lambda: blocks(projected, attention_mask=mask), blocks, layer)
+
+    def _cost(self, frames: int, samples: int, layer: int) -> int:
+        """Return the MACs for one recording."""
+        import torch
+
+        network = self.network
+        whisper = is_whisper(network)
+
+        def run(n: int) -> None:
+            width = network.config.num_mel_bins if whisper else network.config.conv_dim[-1]
+            shape = (1, width, 2 * n) if whisper else (1, n, width)
+            given = torch.zeros(shape, device=self.device, dtype=network.dtype)
+            self._blocks(given, [n], layer)
+
+        if layer not in self._macs:
+            self._macs[layer] = Quadratic.of(run)
+        front = 0 if whisper else convolution_macs(network.feature_extractor.conv_layers, samples)
+        return self._macs[layer](frames) + front
 
 
-def find_encoder(name: str | Path | None = None, say: Say = silent) -> EncoderSource:
-    """Find an encoder without loading its weights.
-
-    Args:
-        name: None for the bundled Whisper tiny.en; a folder; or ``owner/model`` on the hub.
-        say: Told what is fetched.
-
-    Raises:
-        NasError: No such encoder, or no network to get it.
-    """
-    if name is None or name == WHISPER_TINY:
-        folder = prepare_whisper_tiny(say)
-        return EncoderSource(WHISPER_TINY, str(folder), WHISPER_TINY_SHA256, WHISPER_TINY_LAYERS)
-    folder = Path(name).expanduser()
-    local = folder.is_dir()
-    if not local and (str(name).count("/") != 1 or str(name)[0] in "/.~"):
-        raise NasError(
-            f"no encoder {str(name)!r}: no such folder",
-            hint=f"{nearest(name, [WHISPER_TINY])}; or a folder; or OWNER/MODEL on the hub",
-        )
-    if local:
-        location, revision = str(folder.resolve()), None
-    else:
-        location, revision = str(name), _commit(str(name))
-    config = _load("AutoConfig", location, str(name), revision)
-    layers = getattr(config, "encoder_layers", getattr(config, "num_hidden_layers", 0))
-    return EncoderSource(str(name), location, revision or _content(folder), int(layers))
-
-
-def load_encoder(source: EncoderSource | str | Path | None = None, say: Say = silent) -> Encoder:
+def load_encoder(
+    source: EncoderSource | str | Path | None = None,
+    say: Say = silent,
+    *,
+    precision: Precision = "fp32",
+    device: str = "cpu",
+) -> Encoder:
     """Load an encoder's weights.
 
     Args:
         source: What `find_encoder` found, or what it takes.
         say: Told what is fetched.
+        precision: Of weights and arithmetic.
+        device: ``cpu``, ``cuda``, or ``auto`` for CUDA where there is one.
 
     Raises:
-        NasError: It cannot be found or loaded, lacks weights, or is no speech encoder that we
-            can run (Whisper, and models on waveforms such as wav2vec 2.0, HuBERT, WavLM).
+        NasError: It cannot be found or loaded, lacks weights, is no speech encoder that we can
+            run (Whisper, and models on waveforms such as wav2vec 2.0, HuBERT, WavLM), or the
+            device cannot compute so.
     """
     import torch
 
+    place = find_device(device, precision)
     if not isinstance(source, EncoderSource):
         source = find_encoder(source, say)
     revision = None if Path(source.location).is_absolute() else source.revision
-    extractor = _load("AutoFeatureExtractor", source.location, source.name, revision)
+    asked = (source.location, source.name, revision)
+    extractor = load_part("AutoFeatureExtractor", *asked)
+    kinds = {"fp32": torch.float32, "fp16": torch.float16, "bf16": torch.bfloat16}
     # The flop counter does not know the fused attention of CPUs, so attention runs unfused.
-    model, loading = _load(
-        "AutoModel",
-        source.location,
-        source.name,
-        revision,
-        dtype=torch.float32,
-        attn_implementation="eager",
-        output_loading_info=True,
-    )
+    options: dict[str, Any] = {"dtype": kinds[precision], "attn_implementation": "eager"}
+    model, loading = load_part("AutoModel", *asked, output_loading_info=True, **options)
     missing = [k for k in sorted(loading["missing_keys"]) if not k.startswith(_NOT_NEEDED)]
     if missing:
         raise NasError(
@@ -245,47 +267,34 @@ def load_encoder(source: EncoderSource | str | Path | None = None, say: Say = si
             where=source.name,
             hint=f"only encoders for {SAMPLE_RATE} Hz can be used",
         )
-    network.eval().requires_grad_(False)
-    return Encoder(source, int(config.hidden_size), frame_rate, network, extractor)
+    network.eval().requires_grad_(False).to(place)
+    return Encoder(source, int(config.hidden_size), frame_rate, network, extractor, place)
 
 
-def _load(kind: str, location: str, name: str, revision: str | None, **options: Any) -> Any:
-    """Call ``from_pretrained``; the revision is None for a folder."""
-    import transformers
-
-    if revision is not None:
-        options["revision"] = revision
-    try:
-        with without_bars():
-            return getattr(transformers, kind).from_pretrained(location, **options)
-    except (OSError, ValueError, KeyError, RuntimeError) as error:
-        raise _cannot_load(name, error, _LOCAL_HINT if revision is None else _HUB_HINT) from error
+def check_names(device: str, precision: str) -> None:
+    """Refuse a device or precision that does not exist anywhere."""
+    if device not in DEVICES:
+        raise NasError(f"no device {device!r}", hint=nearest(device, DEVICES))
+    if precision not in PRECISIONS:
+        raise NasError(f"no precision {precision!r}", hint=nearest(precision, PRECISIONS))
 
 
-def _commit(name: str) -> str:
-    """Ask the hub for a model's commit, or its local cache when there is no network."""
-    import transformers
+def find_device(device: str, precision: str) -> str:
+    """Return ``cpu`` or ``cuda``.
 
-    utils: Any = transformers.utils
-    try:
-        config = utils.cached_file(name, "config.json")
-    except (OSError, ValueError) as error:
-        raise _cannot_load(name, error, _HUB_HINT) from error
-    return Path(config).parent.name  # the cache keeps a folder for each commit
+    Raises:
+        NasError: An unknown name, no such device, or it cannot compute in that precision.
+    """
+    import torch
 
-
-def _cannot_load(name: str, error: Exception, hint: str) -> NasError:
-    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return NasError(f"cannot load the encoder: {reason}", where=name, hint=hint)
-
-
-def _content(folder: Path) -> str:
-    digest = hashlib.sha256()
-    for file in (folder / name for name in _SETTINGS):
-        if file.is_file():
-            settings = json.loads(file.read_text(encoding="utf-8"))
-            settings.pop("transformers_version", None)  # says who wrote it, not what it is
-            digest.update(f"{file.name} {json.dumps(settings, sort_keys=True)}\n".encode())
-    for file in sorted({f for pattern in _WEIGHTS for f in folder.glob(pattern)}):
-        digest.update(f"{file.name} {file_sha256(file)}\n".encode())
-    return digest.hexdigest()
+    check_names(device, precision)
+    if device == "cuda" and not torch.cuda.is_available():
+        raise NasError("there is no CUDA device here", hint="--device cpu")
+    place = "cpu" if device == "cpu" or not torch.cuda.is_available() else "cuda"
+    if place == "cpu" and precision == "fp16":
+        raise NasError(
+            "fp16 needs a CUDA device", hint="--precision fp32; bf16 runs on a CPU, slowly"
+        )
+    if place == "cuda" and precision == "bf16" and not torch.cuda.is_bf16_supported():
+        raise NasError("this CUDA device cannot compute in bf16", hint="--precision fp16 or fp32")
+    return place

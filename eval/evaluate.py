@@ -13,8 +13,9 @@ import torch
 from torch import Tensor, nn
 
 from eval.energy.operations import OperationCounter
-from eval.energy.profile import DEFAULT_PROFILE, load_profile
-from eval.energy.table import mean_table, totals
+from eval.energy.pricing import encoder_energy, totals
+from eval.energy.profile import DEFAULT_PROFILE, Spec, load_profile
+from eval.energy.table import mean_table
 from eval.folds import Fold, Indices
 from eval.mapping import Training
 from eval.recall import recall
@@ -50,7 +51,7 @@ def evaluate(
     fidelity: float = 1.0,
     seed: int = 0,
     recipe: Recipe | None = None,
-    profile: str = DEFAULT_PROFILE,
+    profile: Spec = DEFAULT_PROFILE,
     checkpoint: Path | None = None,
     partial: Path | None = None,
     warm: Mapping[str, Supernet] | None = None,
@@ -65,7 +66,7 @@ def evaluate(
         fidelity: Share of the full training, in (0, 1].
         seed: Of initial weights and order of utterances.
         recipe: How to train.
-        profile: Cost model that prices the operations.
+        profile: Cost model that prices the operations: name, path or content.
         checkpoint: Where to keep the weights trained on the first fold (safetensors).
         partial: A file of training states. Where there is one, training goes on from it, to
             the same result as in one go; below fidelity 1 it is written for the next time.
@@ -75,7 +76,8 @@ def evaluate(
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
         ``energy`` of the head and ``energy_with_encoder`` [J per sample], ``energy_profile``;
-        ``macs``, ``acs``, ``compares``, ``spikes`` per sample; ``spike_rate``; ``parameters``
+        ``macs``, ``acs``, ``compares``, ``spikes``, ``synops`` and ``encoder_macs`` per sample;
+        ``spike_rate``; ``parameters``
         (trainable, before normalisations fold); ``latency_steps`` of a spiking network;
         ``latency`` [s], the time from a frame's arrival to its output (for a network that
         reads the whole utterance first, the mean length of an utterance); ``confusion``
@@ -149,7 +151,7 @@ def train_fold(
     )
 
 
-def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str, Any]:
+def measure(done: Sequence[Trained], dataset: Dataset, profile: Spec) -> dict[str, Any]:
     """Pool folds into the figures of :func:`evaluate`."""
     held = np.concatenate([t.fold.held for t in done])
     n_classes = len(dataset.classes)
@@ -157,7 +159,6 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
     price = load_profile(profile)
     sizes = [len(t.fold.held) for t in done]
     layers = mean_table([t.operations for t in done], sizes)
-    sums = totals(layers, price)
     network = done[0].network
     result: dict[str, Any] = {
         "wa": pooled.wa,
@@ -166,7 +167,7 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
         "loss": float(
             np.average([t.loss for t in done], weights=[len(t.predicted) for t in done])
         ),
-        **sums,
+        **totals(layers, price),
         "energy_profile": price.name,
         "parameters": done[0].parameters,
         "latency": _latency(network, dataset, held),
@@ -179,8 +180,9 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: str) -> dict[str
     if steps is not None:
         result["latency_steps"] = steps
     if dataset.encoder_macs is not None:
-        encoder = price.energy(float(dataset.encoder_macs[held].mean()), 0.0, 0.0)
-        result["energy_with_encoder"] = result["energy"] + encoder
+        macs = float(dataset.encoder_macs[held].mean())
+        result["encoder_macs"] = macs
+        result["energy_with_encoder"] = result["energy"] + encoder_energy(macs, price)
     return result
 
 

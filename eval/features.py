@@ -2,100 +2,66 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
-
-from eval.audio import Floats, read_audio, read_features
-from eval.cache import atomic_dir, cache_dir, file_sha256
+from eval.bad_files import BadFiles
 from eval.corpora import BUNDLED, DEFAULT_CORPUS, ClassMap, Corpus, Kind, Utterance, open_corpus
 from eval.corpora.corpus import EVENT_KINDS
-from eval.encoder import EncoderSource, find_encoder, load_encoder
-from eval.event_frames import DEFAULT_SAMPLING, Sampling, make_clips
-from eval.frame_file import FrameFile
+from eval.dataset import Dataset, assemble
+from eval.encoder import Precision, check_names, find_encoder
+from eval.event_frames import DEFAULT_SAMPLING, Clips, Sampling, make_clips
+from eval.feature_batches import Extraction
+from eval.feature_extraction import Extracted, Progress, extract
+from eval.feature_files import features_of_files
 from eval.packages import Say, silent
 from search_spaces.errors import NasError
+
+__all__ = [
+    "DEFAULT_FEATURE_RATE",
+    "DEFAULT_FRAME_RATE",
+    "Dataset",
+    "Loaded",
+    "Progress",
+    "load_dataset",
+    "load_features",
+]
 
 DEFAULT_FRAME_RATE = 12.5  # [Hz], encoded audio is pooled to this
 DEFAULT_FEATURE_RATE = 50.0  # [Hz], what .npy features are taken to be
 
-TARGET_RMS = 0.1  # of full scale
-
-# Part of every cache key: raise it when the same audio would give other frames.
-_VERSION = 1
-
-Progress = Callable[[int, int], None]
+LEAST_SECONDS = 0.025  # that an encoder needs
 
 
 @dataclass(frozen=True)
-class Dataset:
-    """A corpus as frame features; ``N`` utterances of ``D`` dimensions.
+class Loaded:
+    """A dataset, and what was done to have it.
 
     Args:
-        name: The corpus.
-        frames: ``[sum L, D]`` float16 (encoded audio, event frames) or float32, memory-mapped.
-        offsets: ``[N + 1]``; utterance ``i`` is ``frames[offsets[i] : offsets[i + 1]]``.
-        labels: ``[N]`` indices into ``classes``.
-        classes: Names of the labels, sorted.
-        speakers: Of each utterance.
-        sessions: Of each utterance, where the corpus has sessions.
-        splits: Of each utterance, where the corpus prescribes a split.
-        paths: The file of each utterance; ``#k`` after it counts the clips of one sequence.
-        frame_rate: [Hz].
-        source: Plain data that a report needs to say where the frames come from.
-        encoder_macs: ``[N]`` multiply-accumulates of the frozen encoder for each utterance;
-            None when the corpus brought its features along.
-        digest: SHA-256 of all that determines a result: frames, labels, groups.
-        clip: ``(L, C, H, W)`` of every utterance, where they are clips of event frames; then
-            ``D = C * H * W``.
+        dataset: The features.
+        made: Where they lie and what was encoded now.
     """
 
-    name: str
-    frames: npt.NDArray[np.floating[Any]]
-    offsets: npt.NDArray[np.int64]
-    labels: npt.NDArray[np.int64]
-    classes: tuple[str, ...]
-    speakers: tuple[str, ...]
-    sessions: tuple[str | None, ...]
-    splits: tuple[str | None, ...]
-    paths: tuple[str, ...]
-    frame_rate: float
-    source: dict[str, Any]
-    encoder_macs: npt.NDArray[np.int64] | None
-    digest: str
-    clip: tuple[int, int, int, int] | None = None
-
-    def __len__(self) -> int:
-        return len(self.labels)
-
-    @property
-    def dim(self) -> int:
-        """Dimensions of a frame."""
-        return int(self.frames.shape[1])
-
-    @property
-    def shape(self) -> int | tuple[int, ...]:
-        """What a network family is built for: ``D``, or ``(L, C, H, W)`` of a clip."""
-        return self.dim if self.clip is None else self.clip
-
-    def seconds(self, indices: npt.NDArray[np.int64]) -> float:
-        """Return the mean duration of utterances [s], skipped frames of clips included."""
-        if self.clip is not None:
-            return Sampling.parse(self.source["sampling"]).span / self.frame_rate
-        return float((self.offsets[indices + 1] - self.offsets[indices]).mean()) / self.frame_rate
-
-    def utterance(self, i: int) -> npt.NDArray[np.floating[Any]]:
-        """Return ``[L, D]``, the frames of one utterance, as a view of the file."""
-        return self.frames[self.offsets[i] : self.offsets[i + 1]]
+    dataset: Dataset
+    made: Extracted
 
 
-def load_dataset(
+def load_dataset(data: str | Path | None = None, **options: Any) -> Dataset:
+    """Load a corpus as frame features; encode it the first time.
+
+    Args:
+        data: As for `load_features`.
+        options: As for `load_features`.
+
+    Raises:
+        NasError: As `load_features`.
+    """
+    return load_features(data, **options).dataset
+
+
+def load_features(
     data: str | Path | None = None,
     *,
     encoder: str | Path | None = None,
@@ -103,15 +69,20 @@ def load_dataset(
     frame_rate: float | None = None,
     sampling: str | None = None,
     class_map: ClassMap | None = None,
+    precision: Precision | None = None,
+    max_seconds: float | None = None,
+    skip_bad: bool | None = None,
+    device: str = "auto",
+    batch_seconds: float | None = None,
     say: Say = silent,
     progress: Progress | None = None,
-) -> Dataset:
+) -> Loaded:
     """Load a corpus as frame features; encode it the first time.
 
     Audio is brought to one loudness (RMS 0.1), encoded, and averaged over windows of
     ``1 / frame_rate`` seconds. Features out of ``.npy`` files are taken as they are. Events
     are cut into clips of event frames (`eval.event_frames`), a clip an utterance. An
-    interrupted extraction starts over.
+    extraction that was interrupted goes on where it was.
 
     Args:
         data: What `eval.corpora.open_corpus` takes.
@@ -122,39 +93,110 @@ def load_dataset(
             the corpus says.
         sampling: Which event frames make a clip, ``E4-S3`` if not given; only for events.
         class_map: What `eval.corpora.open_corpus` takes.
-        say: Told what is fetched and computed, and what the corpus's notes say.
-        progress: Told utterances done and in all while features are extracted.
+        precision: Of the encoder's arithmetic, ``fp32`` if not given; only for audio.
+        max_seconds: Keep the beginning of every recording, up to this; None for all of it.
+            Not for events.
+        skip_bad: Leave out files and rows that cannot be used, and say which; else they are an
+            error.
+        device: Where the encoder runs: ``auto``, ``cpu`` or ``cuda``.
+        batch_seconds: Audio that is encoded at a time [s]; see `Extraction`.
+        say: Told what is fetched and computed, what the corpus's notes say, and what was left
+            out.
+        progress: Told utterances done and to do while features are extracted.
 
     Raises:
         NasError: A mistake in the corpus, the encoder or their files.
     """
-    if frame_rate is not None and not 0 < frame_rate < float("inf"):
-        raise NasError(f"frame rate {frame_rate} Hz", hint="give a number above 0")
-    options = {"encoder": encoder, "layer": layer, "sampling": sampling}
+    _check_numbers(frame_rate, max_seconds, batch_seconds)
+    check_names(device, precision or "fp32")
+    options: dict[str, object] = {"encoder": encoder, "layer": layer, "precision": precision}
+    options |= {"sampling": sampling, "max_seconds": max_seconds}
     if info := BUNDLED.get(str(data if data is not None else DEFAULT_CORPUS)):
         _refuse_options(info.name, info.kind, None, options)  # before anything is fetched
     taken = Sampling.parse(sampling or DEFAULT_SAMPLING)
-    corpus = open_corpus(data, say, class_map)
+    bad = BadFiles(skip=bool(skip_bad), offer=True)
+    corpus = open_corpus(data, say, class_map, bad)
     for note in corpus.notes:
         say(f"note: {note}")
     _refuse_options(corpus.name, corpus.kind, str(corpus.root), options)
     if corpus.is_events:
-        clips = make_clips(corpus, taken, frame_rate, say, progress)
+        clips, corpus = _clips(corpus, taken, frame_rate, bad, say, progress)
         items = [(u, f"{u.path}#{k}") for u in corpus.utterances for k in range(clips.each)]
-        made = (clips.key, clips.folder, clips.rate, clips.source)
-        return _assemble(corpus, items, *made, notes=clips.notes, clip=clips.shape)
+        made = Extracted(clips.key, clips.folder, corpus.utterances)
+        rate, origin = clips.rate, {**clips.source, **_left_out(bad, say)}
+        dataset = assemble(
+            corpus, items, made.key, made.folder, rate, origin, notes=clips.notes, clip=clips.shape
+        )
+        return Loaded(dataset, made)
+    cut = {} if max_seconds is None else {"max_seconds": max_seconds}
     if corpus.kind == "features":
         rate = float(frame_rate or DEFAULT_FEATURE_RATE)
-        key, folder = _features_of_files(corpus, say, progress)
-        origin: dict[str, Any] = {"encoder": None}
+        made = features_of_files(corpus, rate, max_seconds, bad, say, progress)
+        origin = {"encoder": None}
     else:
         rate = float(frame_rate or DEFAULT_FRAME_RATE)
         found = find_encoder(encoder, say)
         layer = found.checked_layer(layer)
-        key, folder = _features_of_audio(corpus, found, layer, rate, say, progress)
+        exact = precision or "fp32"
+        how = Extraction(layer, rate, exact, max_seconds, device, batch_seconds)
+        made = extract(corpus, found, how, bad, say, progress)
         origin = {"encoder": found.name, "revision": found.revision, "layer": layer}
+        # what came later is told where it is not the default: older runs do not know it
+        origin |= {} if exact == "fp32" else {"precision": exact}
+    corpus = _of(corpus, made.utterances)
     items = [(u, str(u.path)) for u in corpus.utterances]
-    return _assemble(corpus, items, key, folder, rate, origin)
+    origin |= {**cut, **_left_out(bad, say)}
+    return Loaded(assemble(corpus, items, made.key, made.folder, rate, origin), made)
+
+
+def _check_numbers(
+    frame_rate: float | None, max_seconds: float | None, batch_seconds: float | None
+) -> None:
+    if frame_rate is not None and not 0 < frame_rate < float("inf"):
+        raise NasError(f"frame rate {frame_rate} Hz", hint="give a number above 0")
+    if max_seconds is not None and not LEAST_SECONDS <= max_seconds < float("inf"):
+        raise NasError(
+            f"{max_seconds} s of a recording", hint=f"give at least {LEAST_SECONDS} s to keep"
+        )
+    if batch_seconds is not None and not 0 <= batch_seconds < float("inf"):
+        raise NasError(
+            f"batches of {batch_seconds} s", hint="give seconds of audio, 0 for one recording"
+        )
+
+
+def _left_out(bad: BadFiles, say: Say) -> dict[str, Any]:
+    """Say what was left out, and return it for the record."""
+    summary = bad.summary()
+    if summary is None:
+        return {}
+    say(summary)
+    return {"skipped": bad.as_data()}
+
+
+def _of(corpus: Corpus, utterances: Sequence[Utterance]) -> Corpus:
+    """Return a corpus of those of its utterances that could be used."""
+    classes = tuple(sorted({u.label for u in utterances}))
+    return replace(corpus, utterances=tuple(utterances), classes=classes)
+
+
+def _clips(
+    corpus: Corpus,
+    sampling: Sampling,
+    frame_rate: float | None,
+    bad: BadFiles,
+    say: Say,
+    progress: Progress | None,
+) -> tuple[Clips, Corpus]:
+    """Cut clips; without a sequence that cannot be used, begin again."""
+    while True:
+        try:
+            return make_clips(corpus, sampling, frame_rate, say, progress), corpus
+        except NasError as error:
+            left = [u for u in corpus.utterances if str(u.path) != error.where]
+            if not bad.skip or not left or len(left) == len(corpus.utterances):
+                raise
+            bad.add(error)
+            corpus = _of(corpus, left)
 
 
 def _refuse_options(
@@ -162,12 +204,19 @@ def _refuse_options(
 ) -> None:
     """Refuse what would have to be ignored."""
     events = kind in EVENT_KINDS
-    if kind != "audio" and (options["encoder"] is not None or options["layer"] is not None):
+    of_audio = (options["encoder"], options["layer"], options["precision"])
+    if kind != "audio" and of_audio != (None, None, None):
         what = "events" if events else "features"
         raise NasError(
             f"corpus {name!r} holds {what}; no encoder or layer applies to it",
             where=where,
-            hint="leave the encoder and the layer out, or give a corpus of audio",
+            hint="leave encoder, layer and precision out, or give a corpus of audio",
+        )
+    if events and options["max_seconds"] is not None:
+        raise NasError(
+            f"corpus {name!r} holds {kind}; its clips have their length from the sampling",
+            where=where,
+            hint="leave the length cap out (--max-seconds, max_seconds of the space)",
         )
     if not events and options["sampling"] is not None:
         raise NasError(
@@ -175,131 +224,3 @@ def _refuse_options(
             where=where,
             hint="leave --sampling out, or give a corpus of events",
         )
-
-
-def pool(frames: Floats, ratio: float) -> Floats:
-    """Average frames over windows.
-
-    Window ``k`` is frames ``round(k * ratio)`` up to ``round((k + 1) * ratio)``, so that
-    windows keep pace with time where the ratio is not whole. The last is averaged over what
-    there is.
-
-    Args:
-        frames: ``[L, D]``.
-        ratio: Frames per window, at least 1.
-
-    Returns:
-        ``[ceil(L / ratio), D]``, a frame less where rounding leaves the last window empty.
-    """
-    length = len(frames)
-    starts = np.floor(np.arange(int(length / ratio) + 2) * ratio + 0.5).astype(np.int64)
-    starts = starts[starts < length]
-    sums = np.add.reduceat(frames, starts, axis=0, dtype=np.float64)
-    counts = np.diff(starts, append=length)
-    return np.asarray(sums / counts[:, None], dtype=np.float32)
-
-
-def _features_of_audio(
-    corpus: Corpus,
-    source: EncoderSource,
-    layer: int,
-    rate: float,
-    say: Say,
-    progress: Progress | None,
-) -> tuple[str, Path]:
-    key = _key("audio", corpus, source.revision, layer, rate)
-    folder = cache_dir("features", key)
-    if folder.is_dir():
-        return key, folder
-    encoder = load_encoder(source, say)
-    if rate > encoder.frame_rate:
-        raise NasError(
-            f"{rate:g} frames a second out of an encoder that gives {encoder.frame_rate:g}",
-            where=encoder.name,
-            hint=f"choose a frame rate up to {encoder.frame_rate:g} Hz",
-        )
-    say(f"encoding {len(corpus.utterances)} utterances with {encoder.name}, layer {layer}")
-    # float16 keeps 3 digits of a frame, far finer than frames of one sound differ, and halves
-    # what training reads. FrameFile refuses what it cannot hold.
-    with atomic_dir(folder) as made, FrameFile(made, np.float16) as file:
-        for i, utterance in enumerate(corpus.utterances):
-            audio = _levelled(read_audio(utterance.path), utterance.path)
-            frames, native, macs = encoder.encode(audio, layer)
-            file.append(pool(frames, native / rate), utterance.path, macs)
-            if progress:
-                progress(i + 1, len(corpus.utterances))
-    return key, folder
-
-
-def _features_of_files(corpus: Corpus, say: Say, progress: Progress | None) -> tuple[str, Path]:
-    key = _key("features", corpus)
-    folder = cache_dir("features", key)
-    if folder.is_dir():
-        return key, folder
-    say(f"reading the features of {len(corpus.utterances)} utterances")
-    with atomic_dir(folder) as made, FrameFile(made, np.float32) as file:
-        for i, utterance in enumerate(corpus.utterances):
-            file.append(read_features(utterance.path), utterance.path, 0)
-            if progress:
-                progress(i + 1, len(corpus.utterances))
-    return key, folder
-
-
-def _key(kind: str, corpus: Corpus, *settings: object) -> str:
-    # Of contents in order, not of names: moving a corpus costs nothing, editing it does.
-    digest = hashlib.sha256(json.dumps([_VERSION, kind, *settings]).encode())
-    for utterance in corpus.utterances:
-        digest.update(file_sha256(utterance.path).encode())
-    return digest.hexdigest()
-
-
-def _levelled(audio: Floats, path: Path) -> Floats:
-    """Bring audio to one loudness: how far the microphone stood is no emotion."""
-    rms = float(np.sqrt(np.mean(np.square(audio, dtype=np.float64))))
-    if rms == 0.0:
-        raise NasError("nothing but silence", where=str(path), hint="remove it from the manifest")
-    return audio * np.float32(TARGET_RMS / rms)
-
-
-def _assemble(
-    corpus: Corpus,
-    items: Sequence[tuple[Utterance, str]],
-    key: str,
-    folder: Path,
-    rate: float,
-    origin: Mapping[str, Any],
-    *,
-    notes: Sequence[str] = (),
-    clip: tuple[int, int, int, int] | None = None,
-) -> Dataset:
-    """Join cached frames and what the manifest says, so that a label can be mended for free."""
-    index = {label: i for i, label in enumerate(corpus.classes)}
-    utterances = [u for u, _ in items]
-    groups = [[u.label, u.speaker, u.session, u.split] for u in utterances]
-    told = json.dumps([key, rate, groups], ensure_ascii=False)
-    macs = np.load(folder / "macs.npy")
-    return Dataset(
-        name=corpus.name,
-        frames=np.load(folder / "frames.npy", mmap_mode="r"),
-        offsets=np.load(folder / "offsets.npy"),
-        labels=np.array([index[u.label] for u in utterances], dtype=np.int64),
-        classes=corpus.classes,
-        speakers=tuple(u.speaker for u in utterances),
-        sessions=tuple(u.session for u in utterances),
-        splits=tuple(u.split for u in utterances),
-        paths=tuple(path for _, path in items),
-        frame_rate=rate,
-        source={
-            "corpus": corpus.name,
-            "kind": corpus.kind,
-            "licence": corpus.licence,
-            "notes": [*corpus.notes, *notes],
-            "utterances": len(utterances),
-            "frame_rate": rate,
-            **({"synthetic": True} if corpus.synthetic else {}),
-            **origin,
-        },
-        encoder_macs=macs if corpus.kind == "audio" else None,
-        digest=hashlib.sha256(told.encode()).hexdigest(),
-        clip=clip,
-    )

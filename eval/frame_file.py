@@ -1,4 +1,4 @@
-"""Write the frames of a corpus one utterance at a time, into files numpy can memory-map."""
+"""Frames of a corpus on disk: written one utterance at a time, read by numpy's memory map."""
 
 from __future__ import annotations
 
@@ -11,6 +11,34 @@ import numpy.typing as npt
 
 from eval.audio import Floats
 from search_spaces.errors import NasError
+
+FRAMES = "frames.npy"
+OFFSETS = "offsets.npy"
+MACS = "macs.npy"
+
+Stored = npt.NDArray[np.floating[Any]]
+
+
+def as_stored(frames: Floats | Stored, dtype: npt.DTypeLike, path: Path) -> Stored:
+    """Convert frames to the type they are kept in.
+
+    Args:
+        frames: ``[L, D]``.
+        dtype: The type.
+        path: Their file, for the error.
+
+    Raises:
+        NasError: A value that ``dtype`` cannot hold.
+    """
+    with np.errstate(over="ignore"):
+        stored: Stored = frames.astype(dtype)
+    if not np.isfinite(stored).all():
+        raise NasError(
+            f"a feature of {np.abs(frames).max():g} does not fit into {stored.dtype}",
+            where=str(path),
+            hint="choose another layer of the encoder",
+        )
+    return stored
 
 
 class FrameFile:
@@ -27,7 +55,7 @@ class FrameFile:
     def __init__(self, folder: Path, dtype: npt.DTypeLike) -> None:
         self._folder = folder
         self._dtype = np.dtype(dtype)
-        self._file = (folder / "frames.npy").open("w+b")
+        self._file = (folder / FRAMES).open("w+b")
         self._lengths: list[int] = []
         self._macs: list[int] = []
         self._first: Path | None = None
@@ -47,10 +75,10 @@ class FrameFile:
                 self._header()
         if kind is None:
             offsets = np.concatenate(([0], np.cumsum(self._lengths))).astype(np.int64)
-            np.save(self._folder / "offsets.npy", offsets)
-            np.save(self._folder / "macs.npy", np.array(self._macs, dtype=np.int64))
+            np.save(self._folder / OFFSETS, offsets)
+            np.save(self._folder / MACS, np.array(self._macs, dtype=np.int64))
 
-    def append(self, frames: Floats, path: Path, macs: int) -> None:
+    def append(self, frames: Floats | Stored, path: Path, macs: int) -> None:
         """Append one utterance.
 
         Args:
@@ -59,25 +87,19 @@ class FrameFile:
             macs: What its encoding cost.
 
         Raises:
-            NasError: Not as wide as the first, or a value that ``dtype`` cannot hold.
+            NasError: Not as wide as the first, or a value that ``dtype`` cannot hold; then
+                nothing was appended.
         """
-        if self._first is None:
-            self._first, self._dim = path, frames.shape[1]
-            self._header()
-        elif frames.shape[1] != self._dim:
+        if self._first is not None and frames.shape[1] != self._dim:
             raise NasError(
                 f"frames of {frames.shape[1]} dimensions; {self._first} has {self._dim}",
                 where=str(path),
                 hint="all files of a corpus must hold the same features",
             )
-        with np.errstate(over="ignore"):
-            stored: npt.NDArray[Any] = frames.astype(self._dtype)
-        if not np.isfinite(stored).all():
-            raise NasError(
-                f"a feature of {np.abs(frames).max():g} does not fit into {self._dtype}",
-                where=str(path),
-                hint="choose another layer of the encoder",
-            )
+        stored = as_stored(frames, self._dtype, path)
+        if self._first is None:
+            self._first, self._dim = path, frames.shape[1]
+            self._header()
         self._file.write(stored.tobytes())
         self._lengths.append(len(stored))
         self._macs.append(macs)
@@ -92,3 +114,33 @@ class FrameFile:
                 "shape": (sum(self._lengths), self._dim),
             },
         )
+
+
+class FrameReader:
+    """Reads utterances out of a finished folder without mapping it into memory.
+
+    Pages of a memory map count as the process's own as they are read, file by file.
+
+    Args:
+        folder: As `FrameFile` leaves it.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._file = (folder / FRAMES).open("rb")
+        np.lib.format.read_magic(self._file)
+        (_, self.dim), _, self._dtype = np.lib.format.read_array_header_1_0(self._file)
+        self._start = self._file.tell()
+        self._offsets = np.load(folder / OFFSETS)
+        self._macs = np.load(folder / MACS)
+
+    def read(self, i: int) -> tuple[Stored, int]:
+        """Return utterance ``i`` as ``[L, D]``, and what its encoding cost [MACs]."""
+        first, end = (int(v) for v in self._offsets[i : i + 2])
+        width = self.dim * self._dtype.itemsize
+        self._file.seek(self._start + first * width)
+        content = self._file.read((end - first) * width)
+        return np.frombuffer(content, self._dtype).reshape(-1, self.dim), int(self._macs[i])
+
+    def close(self) -> None:
+        """Close the file."""
+        self._file.close()

@@ -41,6 +41,59 @@ def unpadded(encoder: Any, positions: int) -> Iterator[None]:
         encoder.config.max_source_positions = most
 
 
+@contextlib.contextmanager
+def masked(encoder: Any, mask: Tensor) -> Iterator[None]:
+    """Let the attention of Whisper's encoder see real frames only.
+
+    Its layers take a mask, but the encoder has none to give them: it was trained on 30 s,
+    silence and all. With the mask each of a batch gives what it gives alone.
+
+    Args:
+        encoder: A ``WhisperEncoder``.
+        mask: ``[B, L]``, true where a frame is real.
+    """
+    import torch
+
+    least = torch.finfo(encoder.dtype).min
+    added = torch.zeros(mask.shape, dtype=encoder.dtype, device=mask.device)
+    added = added.masked_fill(~mask, least)[:, None, None, :]  # [B, heads, query, key]
+
+    def give(_module: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        return args[:1], {**kwargs, "attention_mask": added}
+
+    hooks = [x.register_forward_pre_hook(give, with_kwargs=True) for x in encoder.layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
+@contextlib.contextmanager
+def padded_with_zeros(encoder: Any, mask: Tensor) -> Iterator[None]:
+    """Keep what is not real out of convolutions that follow each other.
+
+    data2vec-audio finds positions by several convolutions in a row. Alone, each pads a clip
+    with zeros; in a batch only the first would, and the next would reach into its answer to
+    the padding.
+
+    Args:
+        encoder: With ``pos_conv_embed``; only one of several ``layers`` needs help.
+        mask: ``[B, L]``, true where a frame is real.
+    """
+
+    def clean(_module: Any, _args: Any, output: Tensor) -> Tensor:
+        return output * mask[:, None, :]  # [B, D, L]
+
+    layers = getattr(encoder.pos_conv_embed, "layers", ())
+    hooks = [x.register_forward_hook(clean) for x in layers]
+    try:
+        yield
+    finally:
+        for hook in hooks:
+            hook.remove()
+
+
 class _Reached(Exception):
     """Carries the hidden state out of the middle of a network."""
 

@@ -12,6 +12,7 @@ import torch
 from torch import Tensor, nn
 
 from eval.batches import collate, ordered, shuffled
+from eval.firing_rates import FiringRates
 from eval.folds import Indices
 
 if TYPE_CHECKING:
@@ -54,7 +55,8 @@ class Trainer:
 
     The loss weighs classes by their inverse frequency, so that UA counts as much as WA. The
     learning rate follows the whole of the training wherever it stops: what is measured half-way
-    is a point of the learning curve, and going on from there costs nothing twice.
+    is a point of the learning curve, and going on from there costs nothing twice. A network with
+    a ``regulariser`` adds a term on its firing rates.
 
     Args:
         network: Takes ``(features [B, L, D], lengths [B])``, gives logits ``[B, C]``.
@@ -76,6 +78,7 @@ class Trainer:
         self._loss = nn.CrossEntropyLoss(
             class_weights(dataset, indices), label_smoothing=recipe.label_smoothing
         )
+        self._rates = FiringRates.of(network)
         self._optimizer = torch.optim.AdamW(
             _groups(network, recipe.weight_decay), lr=recipe.learning_rate
         )
@@ -95,7 +98,10 @@ class Trainer:
                 for group in self._optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * rate
                 self._optimizer.zero_grad()
-                self._loss(self.network(features, lengths), labels).backward()
+                loss = self._loss(self.network(features, lengths), labels)
+                if self._rates is not None:
+                    loss = loss + self._rates.penalty()
+                loss.backward()
                 nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
                 self._optimizer.step()
                 step += 1

@@ -16,14 +16,14 @@ from search_spaces.ttfs import TTFSNetwork
 
 def save_weights(network: nn.Module, path: Path) -> None:
     """Write weights as safetensors; the file appears whole or not at all."""
-    _save(network.state_dict(), path)
+    save_tensors(network.state_dict(), path)
 
 
 def save_states(states: Mapping[str, Mapping[str, Tensor]], path: Path) -> None:
     """Write the states of trainings that stopped half-way, by fold."""
     folds = list(states)
     tensors = {f"{i}/{k}": v for i, fold in enumerate(folds) for k, v in states[fold].items()}
-    _save(tensors, path, {"folds": json.dumps(folds)})
+    save_tensors(tensors, path, {"folds": json.dumps(folds)})
 
 
 def load_states(path: Path) -> dict[str, dict[str, Tensor]]:
@@ -46,9 +46,10 @@ def load_states(path: Path) -> dict[str, dict[str, Tensor]]:
     return states
 
 
-def _save(
+def save_tensors(
     tensors: Mapping[str, Tensor], path: Path, metadata: dict[str, str] | None = None
 ) -> None:
+    """Write tensors by name as safetensors; the file appears whole or not at all."""
     from safetensors.torch import save_file
 
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from torch import nn
+
     from nas.study import Study
 
 __version__ = "0.1.0"
 
-__all__ = ["open_run", "search"]
+__all__ = ["load", "open_run", "search"]
 
 
 def search(**options: Any) -> Study:
@@ -31,6 +33,20 @@ def search(**options: Any) -> Study:
     from nas.driver import search as run
 
     return run(**options)
+
+
+def load(folder: str) -> nn.Module:
+    """Return the trained network of an export folder; nothing in the folder is run.
+
+    Its ``forward(features, lengths)`` maps frames ``[B, L, D]`` and lengths ``[B]`` to logits
+    ``[B, C]``. ``nas.predict.Predictor`` goes from recordings to labels.
+
+    Raises:
+        search_spaces.errors.NasError: No usable export.
+    """
+    from nas.hardware.loading import load as read
+
+    return read(folder)
 
 
 def open_run(folder: str) -> Study:

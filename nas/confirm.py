@@ -7,6 +7,7 @@ from typing import Any
 
 from nas.corpus import load
 from nas.evaluation import Evaluation
+from nas.folding import described, open_recorded
 from nas.outer import Model, Step, measure_outer, summarise
 from nas.study import Study
 from search_spaces.errors import NasError
@@ -36,9 +37,9 @@ def confirm(
         step: Told (done, all) after every training.
 
     Returns:
-        ``held_out`` (the fold the search never saw), ``folds``, ``seeds`` and ``models``: one
-        entry per architecture or baseline with its intervals over all folds, and its mean on
-        the held-out fold alone.
+        ``protocol``, ``speaker_dependent``, ``held_out`` (the fold the search never saw),
+        ``folds``, ``seeds`` and ``models``: one entry per architecture or baseline with its
+        intervals over all folds, and its mean on the held-out fold alone.
 
     Raises:
         NasError: Not a run on a corpus, or the corpus is no longer the same.
@@ -50,17 +51,18 @@ def confirm(
             where=str(study.folder),
         )
     from eval.baselines import SIMPLE
-    from eval.folds import outer_folds
     from eval.process import prepare_cpu
     from eval.training import Recipe
 
     prepare_cpu()
+    split = open_recorded(config, config, study.folder, say)
     dataset = load(config, say)
     if dataset.digest != config["digest"]:
         raise NasError(
             f"corpus {config['data']!r} is not the one of the search: its content has changed",
             where=str(study.folder),
         )
+    folds = split.folding.outer(dataset)
     models = [Model(n, NAMED[n].family, NAMED[n].values) for n in SIMPLE]
     models += [Model(e.architecture.hash, config["family"], e.architecture) for e in members]
     rows = measure_outer(
@@ -71,12 +73,14 @@ def confirm(
         profile=config["profile"],
         record=study.folder / FILE,
         step=step,
+        folds=folds,
     )
     return {
         "run": str(study.folder),
         "corpus": dataset.name,
+        **described(config),
         "held_out": config["test"],
-        "folds": [f.name for f in outer_folds(dataset)],
+        "folds": [f.name for f in folds],
         "seeds": seeds,
         "models": summarise(rows, config["test"]),
     }

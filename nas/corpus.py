@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.folding import KEYS, open_split
 from search_spaces.errors import NasError
 from search_spaces.families import get_family
 from search_spaces.family import Family
@@ -18,8 +19,11 @@ if TYPE_CHECKING:
 
 Say = Callable[[str], None]
 
+# Options that older records do not know: kept only where they are set.
+LATER = ("precision", "max_seconds", "skip_bad")
+
 # What a request for a dataset may hold beside `data`; None each for the default.
-OPTIONS = ("encoder", "layer", "frame_rate", "sampling", "class_map")
+OPTIONS = ("encoder", "layer", "frame_rate", "sampling", "class_map", *LATER)
 
 
 def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> CorpusEvaluator:
@@ -28,29 +32,36 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     Args:
         space: Names the family that is trained.
         request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``sampling``, ``class_map``
-            (a mapping or the path of one), ``test_fold``, ``validation_folds``; None each for
-            the default.
+            (a mapping or the path of one), ``protocol``, ``speaker_dependent``, ``folds``,
+            ``precision``, ``max_seconds``, ``skip_bad``,
+            ``test_fold``, ``validation_folds``; None each for the default.
         say: Takes lines about slow steps.
 
     Raises:
         NasError: The family cannot build the space, or the data are not usable.
     """
     from eval.corpora import read_class_map, resolved
+    from eval.energy.profile import DEFAULT_PROFILE, load_profile
     from nas.evaluators import CorpusEvaluator
 
     family = get_family(space.family)
     family.check_space(space)  # before anything is fetched
+    load_profile(space.profile or DEFAULT_PROFILE)
     asked = {k: request.get(k) for k in ("data", *OPTIONS)}
+    asked["max_seconds"] = asked["max_seconds"] or space.max_seconds
+    asked = {k: v for k, v in asked.items() if k not in LATER or v}
     # a run may be resumed elsewhere, and when the file of the class map has changed
     asked["class_map"] = read_class_map(asked["class_map"])
     asked["data"] = resolved(corpus_for(family, asked["data"], asked["class_map"]))
-    dataset = load(asked, say)
+    test_fold = request.get("test_fold") or 0
+    split = open_split({**asked, **{k: request.get(k) for k in KEYS}}, say, test_fold)
     return CorpusEvaluator(
-        dataset,
+        load(asked, say),
         space,
         asked,
-        test_fold=request.get("test_fold") or 0,
+        test_fold=test_fold,
         inner=request.get("validation_folds"),
+        split=split,
     )
 
 
@@ -112,17 +123,17 @@ def load(request: Mapping[str, Any], say: Say) -> Dataset:
     options["class_map"] = read_class_map(request.get("class_map"))
     if request.get("layer") == 0:
         options["layer"] = 0
-    return load_dataset(request.get("data"), say=say, progress=_now_and_then(say), **options)
+    return load_dataset(request.get("data"), say=say, progress=now_and_then(say), **options)
 
 
-def _now_and_then(say: Say) -> Callable[[int, int], None]:
+def now_and_then(say: Say) -> Callable[[int, int], None]:
     """Report long extractions: a line every ten seconds."""
-    last = time.monotonic()
+    began = last = time.monotonic()
 
     def progress(done: int, total: int) -> None:
         nonlocal last
         if time.monotonic() - last >= 10:
             last = time.monotonic()
-            say(f"{done}/{total} recordings")
+            say(f"{done}/{total} recordings, {(last - began) / done * (total - done):.0f} s left")
 
     return progress

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nas.evaluation import plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.workers import Workers
+from nas.folding import recorded as recorded_split
+from nas.guides import can_warm, proxy_kind, remeasures
 from nas.loop import Observer, Say, run
-from nas.proxy import KINDS
 from nas.run_config import RunConfig, describe_environment
 from nas.runs import default_folder, refuse_existing
 from nas.searchers import DEFAULT_SEARCHER, guides, make_searcher
 from nas.study import Study
-from search_spaces.errors import NasError, nearest
+from search_spaces.errors import NasError
 from search_spaces.schema import load_space
 from search_spaces.space import Space
 
@@ -35,6 +37,12 @@ def search(
     frame_rate: float | None = None,
     sampling: str | None = None,
     class_map: str | Path | Mapping[str, str | None] | None = None,
+    protocol: str | None = None,
+    speaker_dependent: bool | None = None,
+    folds: str | Path | None = None,
+    precision: str | None = None,
+    max_seconds: float | None = None,
+    skip_bad: bool | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
     guidance: bool | None = None,
@@ -73,6 +81,15 @@ def search(
         sampling: Which event frames make a clip, such as ``E4-S3``; for events.
         class_map: The class of some of the corpus's labels, None for those to leave out; or
             the path of a YAML file that says so. The run keeps its content.
+        protocol: How the corpus is split, as in `eval.protocols.NAMES`; by default the corpus's
+            usual one.
+        speaker_dependent: Let one voice be on both sides of a split, by random utterances if
+            neither ``protocol`` nor ``folds`` says otherwise. Every result then says so.
+        folds: A file or folder that lists the folds; the run keeps a copy.
+        precision: Of the encoder: ``fp32`` (the default), ``fp16`` or ``bf16``.
+        max_seconds: Keep the beginning of every recording, up to this; by default what the
+            space says, else all of it.
+        skip_bad: Leave out files and rows that cannot be used; by default they are an error.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
         guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
@@ -116,6 +133,12 @@ def search(
         "frame_rate": frame_rate,
         "sampling": sampling,
         "class_map": class_map,
+        "protocol": protocol,
+        "speaker_dependent": speaker_dependent or None,
+        "folds": str(folds) if folds is not None else None,
+        "precision": precision,
+        "max_seconds": max_seconds,
+        "skip_bad": skip_bad,
         "test_fold": test_fold,
         "validation_folds": validation_folds,
     }
@@ -157,12 +180,12 @@ def search(
             evaluator=plain(chosen.describe()),
             halving=bool(halving),
             guidance=guided,
-            proxy=_proxy_kind(proxy, guided, chosen),
-            warm_start=_can_warm(warm_start, chosen),
-            remeasure=_remeasures(remeasure, guided, chosen),
+            proxy=proxy_kind(proxy, guided, chosen),
+            warm_start=can_warm(warm_start, chosen),
+            remeasure=remeasures(remeasure, guided, chosen),
             created={**describe_environment(command), "workers": places.describe()},
         )
-        study = Study.create(folder, config)
+        study = Study.create(folder, config, getattr(chosen, "files", None))
     try:
         run(study, chosen, places, observer, say)
     finally:
@@ -183,7 +206,12 @@ def _resume(
 ) -> tuple[Study, Any]:
     """Open a run for writing after checking that nothing asked for contradicts it."""
     config = RunConfig.read(folder)
-    recorded = config.evaluator
+    recorded: dict[str, Any] = dict(config.evaluator)
+    if recorded["kind"] == "corpus":
+        recorded |= recorded_split(recorded, folder)
+        # a record of before protocols had names is compared as one that names its own
+        named = {k: recorded[k] for k in ("protocol", "speaker_dependent")}
+        config = replace(config, evaluator={**config.evaluator, **named})
     wanted_space = load_space(space) if space is not None else config.space
     if recorded["kind"] == "function" and evaluator is None:
         evaluator = recorded["reference"]
@@ -228,10 +256,16 @@ def _resume(
 def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -> Any:
     if evaluator is not None:
         given = [k for k, v in corpus.items() if v is not None]
+        given += [] if space.max_seconds is None else ["the space's data.max_seconds"]
         if given:
             raise NasError(
                 f"{', '.join(given)} and an evaluator exclude each other",
                 hint="an evaluator brings its own data",
+            )
+        if space.profile is not None:
+            raise NasError(
+                "the space names a profile, and an evaluator measures its energy itself",
+                hint="leave the profile out: energy: minimize",
             )
         if isinstance(evaluator, str):
             return load_function(evaluator)
@@ -242,31 +276,3 @@ def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -
     from nas.corpus import corpus_evaluator
 
     return corpus_evaluator(space, corpus, say)
-
-
-def _proxy_kind(asked: str | None, guided: bool, evaluator: Any) -> str:
-    """Return the proxy of a new run; one that nobody would listen to is a mistake."""
-    able = guided and hasattr(evaluator, "family")
-    if asked is None:
-        return "supernet" if able else "none"
-    if asked not in KINDS:
-        raise NasError(f"unknown proxy {asked!r}", hint=nearest(asked, KINDS))
-    if asked != "none" and not able:
-        why = "an evaluator of your own has no ReLU counterpart" if guided else "nothing is guided"
-        raise NasError(f"proxy {asked!r} would not be used: {why}", hint="leave --proxy out")
-    return asked
-
-
-def _can_warm(asked: bool | None, evaluator: Any) -> bool:
-    if asked and not hasattr(evaluator, "family"):
-        raise NasError("an evaluator of your own has no ReLU weights to begin from")
-    return bool(asked)
-
-
-def _remeasures(asked: bool | None, guided: bool, evaluator: Any) -> bool:
-    if asked and not guided:
-        raise NasError(
-            "nothing is guided, so nothing says what is worth measuring again",
-            hint="--searcher auto, or --guidance",
-        )
-    return guided and hasattr(evaluator, "family") if asked is None else asked

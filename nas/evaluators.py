@@ -10,12 +10,14 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from nas.folding import FILE as FOLDS_FILE
 from search_spaces.errors import NasError, nearest
 from search_spaces.space import Space
 
 if TYPE_CHECKING:
     from eval.features import Dataset
     from eval.supernet import Supernet
+    from nas.folding import Split
 
 Say = Callable[[str], None]
 
@@ -119,7 +121,9 @@ class CorpusEvaluator:
         request: How the dataset was asked for; plain data that makes it again.
         test_fold: Which outer fold holds the test speakers.
         inner: At most this many validation folds, None for all.
-        profile: Cost model of the energy.
+        profile: Cost model of the energy: name, path or content; None for the space's, else
+            the default.
+        split: How the corpus is split; None for the automatic rule.
     """
 
     checkpoints = True
@@ -132,11 +136,13 @@ class CorpusEvaluator:
         *,
         test_fold: int = 0,
         inner: int | None = None,
-        profile: str | None = None,
+        profile: str | Mapping[str, Any] | None = None,
+        split: Split | None = None,
     ) -> None:
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
-        from eval.folds import inner_folds, outer_folds
         from eval.process import prepare_cpu
+        from eval.protocols import Folding
+        from eval.splitters import Automatic
         from eval.training import Recipe
         from search_spaces.families import get_family
 
@@ -144,11 +150,13 @@ class CorpusEvaluator:
         self.dataset = dataset
         self.space = space
         self.family = get_family(space.family)
+        self.reference = str(space.family)  # by which one of a person's own is found again
         self.family.check_space(space)
         self.request = dict(request)
-        self.profile = load_profile(profile or DEFAULT_PROFILE).name
+        self.profile = load_profile(profile or space.profile or DEFAULT_PROFILE).spec
         self.recipe = Recipe()
-        outer = outer_folds(dataset)
+        folding = split.folding if split is not None else Folding(Automatic())
+        outer = folding.outer(dataset)
         if not 0 <= test_fold < len(outer):
             raise NasError(
                 f"there is no outer fold {test_fold}", hint=f"give 0 to {len(outer) - 1}"
@@ -157,7 +165,13 @@ class CorpusEvaluator:
         self.outer = outer[test_fold]
         self.inner = inner
         self.warm: Mapping[str, Supernet] | None = None
-        self.folds = inner_folds(dataset, self.outer.fit, inner)
+        self.folds = folding.inner(dataset, self.outer.fit, inner)
+        self.protocol = folding.name
+        self.speaker_dependent = folding.mixed(dataset, [*outer, *self.folds])
+        self._folds_digest = split.digest() if split is not None else None
+        content = split.file() if split is not None else None
+        # what the record needs beside what `describe` returns, by file name
+        self.files = {} if content is None else {FOLDS_FILE: content}
         self._limit = next((c for c in space.constraints if c.quantity == "parameters"), None)
 
     def __call__(
@@ -175,7 +189,7 @@ class CorpusEvaluator:
             architecture,
             self.dataset,
             self.folds,
-            family=self.family.name,
+            family=self.reference,
             fidelity=fidelity,
             seed=seed,
             recipe=self.recipe,
@@ -221,7 +235,10 @@ class CorpusEvaluator:
             "digest": self.dataset.digest,
             "source": dict(self.dataset.source),
             "classes": list(self.dataset.classes),
-            "family": self.family.name,
+            "family": self.reference,
+            "protocol": self.protocol,
+            "speaker_dependent": self.speaker_dependent,
+            "folds": self._folds_digest,
             "test_fold": self.test_fold,
             "test": self.outer.name,
             "validation_folds": self.inner,

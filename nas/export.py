@@ -11,11 +11,14 @@ from typing import Any
 
 import yaml
 
-import nas
-from eval.energy.profile import load_profile
+from eval.energy.profile import DEFAULT_PROFILE, load_profile, profile_names
 from nas.confirm import FILE as CONFIRM
 from nas.corpus import OPTIONS
+from nas.energy_report import EnergyReport, report
 from nas.evaluation import Evaluation
+from nas.folding import FILE as FOLDS_FILE
+from nas.folding import described, speaker_dependent
+from nas.model_card import model_card
 from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
@@ -77,8 +80,9 @@ def choose(study: Study, best: str | None, trial: str | None) -> Evaluation:
 def export(study: Study, e: Evaluation, folder: Path) -> Path:
     """Write an architecture of a run as a folder.
 
-    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md`` and, for
-    members of the front, ``model.safetensors``.
+    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md``, for what
+    recorded its operations ``energy.json`` (every profile) and for members of the front
+    ``model.safetensors``.
 
     Raises:
         NasError: The folder exists.
@@ -90,15 +94,16 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         "hash": e.architecture.hash,
         "classes": e.metrics.get("classes"),
         "features": {k: source.get(k) for k in ("data", *OPTIONS)},
+        **described(source),
+        "folds": source.get("folds"),
         "source": source.get("source"),
         "recipe": source.get("recipe"),
         "profile": source.get("profile"),
         "run": {"folder": str(study.folder), "command": study.config.created.get("command")},
     }
     metrics = {
-        "measured_on": "validation speakers of the search, predictions of all folds pooled"
-        if source.get("kind") == "corpus"
-        else "the run's own evaluator",
+        "measured_on": _measured_on(source),
+        **described(source),
         "objectives": dict(e.objectives),
         **e.metrics,
     }
@@ -109,8 +114,9 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
     if weights.is_file() and source.get("kind") == "corpus":
         fold = e.metrics["folds"][0]["held"]
         held_out = source["test"]
+        voices = "utterances" if speaker_dependent(source) else "speakers"
         config["weights"] = (
-            f"trained on the search speakers but for validation fold {fold};"
+            f"trained on the search {voices} but for validation fold {fold};"
             f" test fold {held_out} never seen"
         )
         # what the weights have not seen, for whoever measures them again
@@ -126,7 +132,15 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         config,
         metrics,
         weights if weights.is_file() else None,
+        study.folder / FOLDS_FILE if source.get("folds") else None,
     )
+
+
+def _measured_on(source: Mapping[str, Any]) -> str:
+    if source.get("kind") != "corpus":
+        return "the run's own evaluator"
+    what = "utterances" if speaker_dependent(source) else "speakers"
+    return f"validation {what} of the search, predictions of all folds pooled"
 
 
 def write_folder(
@@ -135,8 +149,17 @@ def write_folder(
     config: Mapping[str, Any],
     metrics: Mapping[str, Any],
     weights: Path | None,
+    folds: Path | None = None,
 ) -> Path:
     """Write an export folder, whole or not at all.
+
+    Args:
+        folder: Its place.
+        architecture: The architecture.
+        config: What ``config.json`` says.
+        metrics: What ``metrics.json`` says.
+        weights: File to copy, if there are any.
+        folds: File of the folds to copy, if they came from one.
 
     Raises:
         NasError: The folder exists.
@@ -156,12 +179,28 @@ def write_folder(
     full = {"format": FORMAT, **config, "environment": describe_environment()}
     _write_json(making / "config.json", full)
     _write_json(making / "metrics.json", metrics)
+    energy = _energy(architecture, config, metrics)
+    if energy is not None:
+        _write_json(making / "energy.json", energy.as_dict())
     if weights is not None:
         shutil.copyfile(weights, making / "model.safetensors")
-    card = _card(architecture, full, metrics, weights is not None)
+    if folds is not None:
+        _copy_folds(folds, making)
+    card = model_card(architecture, full, metrics, weights is not None, energy)
     (making / "README.md").write_text(card, encoding="utf-8")
     making.replace(folder)
     return folder
+
+
+def _copy_folds(folds: Path, folder: Path) -> None:
+    try:
+        shutil.copyfile(folds, folder / FOLDS_FILE)
+    except OSError as error:
+        raise NasError(
+            f"cannot read the folds of the run: {error.strerror}",
+            where=str(folds),
+            hint="put the file back; the figures are of these folds",
+        ) from None
 
 
 def read_folder(folder: Path) -> Exported:
@@ -188,6 +227,16 @@ def read_folder(folder: Path) -> Exported:
     return Exported(folder, Architecture(values), config)
 
 
+def _energy(
+    architecture: Architecture, config: Mapping[str, Any], metrics: Mapping[str, Any]
+) -> EnergyReport | None:
+    """Compare under the export's own profile and every packaged one, where that is recorded."""
+    own = load_profile(config.get("profile") or DEFAULT_PROFILE)
+    others = [p for p in map(load_profile, profile_names()) if p.name != own.name]
+    found = report(metrics, [own, *others], family=config.get("family"), architecture=architecture)
+    return found if found.comparisons else None
+
+
 def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
     rows = read_rows(study.folder / CONFIRM)
     return [r for r in rows if r["model"] == e.architecture.hash]
@@ -195,58 +244,3 @@ def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:
 
 def _write_json(path: Path, data: Any) -> None:
     path.write_text(json.dumps(data, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _card(
-    architecture: Architecture,
-    config: Mapping[str, Any],
-    metrics: Mapping[str, Any],
-    weights: bool,
-) -> str:
-    """Write the model card: what it is, what was measured and where each figure is from."""
-    lines = [
-        f"# {config['space']} {architecture.hash}",
-        "",
-        f"Found by nas {nas.__version__}: `{config['run']['command']}`.",
-        "",
-        "## Architecture",
-        "",
-        "```yaml",
-        yaml.safe_dump(architecture.as_dict(), sort_keys=False).rstrip(),
-        "```",
-        "",
-        "## Measured",
-        "",
-        f"On {metrics.get('measured_on', 'unknown')}.",
-        "",
-        "| metric | value |",
-        "|---|---|",
-    ]
-    for name, value in metrics.items():
-        if isinstance(value, float):
-            lines.append(f"| {name} | {value:.6g} |")
-        elif isinstance(value, int | str) and name != "measured_on":
-            lines.append(f"| {name} | {value} |")
-    lines += [
-        "",
-        "`wa`, `ua`, `macro_f1` are shares of one, `energy` is joules per sample of the head",
-        "alone, `latency` seconds.",
-    ]
-    if config.get("profile"):
-        profile = load_profile(config["profile"])
-        lines += ["", f"Energy prices: {profile.source}. Left out:", ""]
-        lines += [f"- {what}" for what in profile.excludes]
-    if metrics.get("confirmed"):
-        lines += ["", "Test figures per fold and seed are in `metrics.json`, `confirmed`."]
-    lines += ["", "## Files", ""]
-    if weights:
-        lines.append(f"- `model.safetensors`: {config.get('weights', 'trained weights')}")
-    else:
-        lines.append("- no weights are kept for this one: `nas train` makes them")
-    lines += [
-        "- `architecture.yaml`: the parameters above",
-        "- `config.json`: family, every value with defaults filled in, features, environment",
-        "- `metrics.json`: every figure, operations per layer included",
-        "",
-    ]
-    return "\n".join(lines)

@@ -108,7 +108,8 @@ def _with_scores(
     [scores] = ask([evaluation.architecture])
     if not scores:
         return evaluation
-    return replace(evaluation, metrics={**evaluation.metrics, "proxy": beside(evaluation, scores)})
+    kept = beside(evaluation, scores, study.config.evaluator.get("profile"))
+    return replace(evaluation, metrics={**evaluation.metrics, "proxy": kept})
 
 
 def _log_trust(study: Study, searcher: Searcher, proxy: Proxy | None) -> None:

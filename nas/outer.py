@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from eval.features import Dataset
+    from eval.folds import Fold
     from eval.training import Recipe
 
 Step = Callable[[int, int], None]
@@ -36,9 +37,10 @@ def measure_outer(
     seeds: int,
     *,
     recipe: Recipe,
-    profile: str,
+    profile: str | Mapping[str, Any],
     record: Path | None,
     step: Step,
+    folds: Sequence[Fold] | None = None,
 ) -> list[dict[str, Any]]:
     """Train every model on every outer fold with every seed.
 
@@ -51,6 +53,7 @@ def measure_outer(
         record: A JSON-lines file that takes each row when it is done; rows in it are not
             measured again. None keeps nothing.
         step: Told (done, all) after every training.
+        folds: The outer folds; None for those of the automatic rule.
 
     Returns:
         Rows with ``model``, ``fold``, ``seed`` and the figures of ``test_on_fold``, in order
@@ -61,7 +64,7 @@ def measure_outer(
 
     kept = read_rows(record) if record is not None else []
     done = {(r["model"], r["fold"], r["seed"]): r for r in kept}
-    folds = outer_folds(dataset)
+    folds = outer_folds(dataset) if folds is None else folds
     total, rows = len(models) * len(folds) * seeds, []
     for model in models:
         for fold in folds:

@@ -122,15 +122,21 @@ def make_proxy(
     return Proxy(net.score, names, time.perf_counter() - began, net.operations)
 
 
-def beside(evaluation: Evaluation, scores: Scores) -> dict[str, Any]:
-    """Return what is kept of scores in an evaluation: with its own energy by part, if of use."""
+def beside(evaluation: Evaluation, scores: Scores, profile: Any) -> dict[str, Any]:
+    """Return what is kept of scores in an evaluation: with its own energy by part, if of use.
+
+    Args:
+        evaluation: Of the architecture that was scored.
+        scores: What was said of it.
+        profile: Cost model of the run, as its record has it.
+    """
     kept = dict(scores)
     layers = evaluation.metrics.get("layers")
     if OPERATIONS in kept and layers:
         from eval.energy.parts import energy_by_part
         from eval.energy.profile import load_profile
 
-        kept[ENERGIES] = energy_by_part(layers, load_profile(evaluation.metrics["energy_profile"]))
+        kept[ENERGIES] = energy_by_part(layers, load_profile(profile))
     return kept
 
 
@@ -190,7 +196,7 @@ def _brief_training(
                 evaluator.family.twin(a),
                 evaluator.dataset,
                 evaluator.folds[:1],
-                family=evaluator.family.name,
+                family=evaluator.reference,
                 fidelity=ANN_FIDELITY,
                 seed=derived_seed(seed, "twin", a.hash),
                 recipe=evaluator.recipe,

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from nas.corpus import class_map_for, corpus_for, load
 from nas.export import Exported, read_folder, write_folder
+from nas.folding import FILE as FOLDS_FILE
+from nas.folding import KEYS, Split, open_recorded, open_split
 from search_spaces.errors import NasError
 
 
@@ -19,6 +21,8 @@ def retrain(
     folder: Path | None,
     *,
     class_map: str | Path | None = None,
+    split: Mapping[str, Any] | None = None,
+    skip_bad: bool | None = None,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
     """Train on every outer fold; with ``folder``, also on everything, and keep the weights.
@@ -30,17 +34,19 @@ def retrain(
         folder: Where to write the retrained model, or None.
         class_map: YAML file with the class of each label; None takes the search's on the
             search's corpus and no other.
+        split: ``protocol``, ``folds``, ``speaker_dependent``; without any of them, the split of
+            the search on its corpus, and the usual one on another.
+        skip_bad: Leave out what of the corpus cannot be used; None does as the search did.
         say: Takes one line per fold.
 
     Returns:
-        ``folds`` (a row per fold and seed), and the interval of ``wa``, ``ua``, ``macro_f1``
-        and ``energy``.
+        ``protocol``, ``speaker_dependent``, ``folds`` (a row per fold and seed), and the
+        interval of ``wa``, ``ua``, ``macro_f1`` and ``energy``.
 
     Raises:
         NasError: Not an export of a family, or the corpus is not usable.
     """
     from eval.confirmation import REPORTED, interval, test_on_fold
-    from eval.folds import outer_folds
     from eval.process import prepare_cpu
     from eval.training import Recipe
 
@@ -54,11 +60,15 @@ def retrain(
         )
     prepare_cpu()
     features = _request(model, family, data, class_map, say)
+    features |= {"skip_bad": True} if skip_bad else {}
+    chosen = _split(model, features, split or {}, say)
     dataset = load(features, say)
+    outer = chosen.folding.outer(dataset)
+    mixed = chosen.folding.mixed(dataset, outer)
     recipe = Recipe(**(model.config.get("recipe") or {}))
     profile = model.config.get("profile") or "45nm_fp32"
     rows = []
-    for fold in outer_folds(dataset):
+    for fold in outer:
         for seed in range(seeds):
             rows.append(
                 test_on_fold(
@@ -75,15 +85,32 @@ def retrain(
             say(f"fold {last['fold']}, seed {seed}: ua {100 * last['ua']:.1f} %")
     result: dict[str, Any] = {
         "corpus": dataset.name,
+        "protocol": chosen.folding.name,
+        "speaker_dependent": mixed,
         "hash": model.architecture.hash,
         "seeds": seeds,
         "folds": rows,
         **{metric: vars(interval(rows, metric)) for metric in REPORTED},
     }
     if folder is not None:
-        config = {**model.config, "features": features}
-        _keep(model.architecture, config, dataset, recipe, result, folder)
+        config = {**model.config, "features": features, "folds": chosen.digest()}
+        config |= {k: result[k] for k in ("protocol", "speaker_dependent")}
+        _keep(model.architecture, config, dataset, recipe, result, folder, chosen.file())
     return result
+
+
+def _split(
+    model: Exported,
+    features: Mapping[str, Any],
+    asked: Mapping[str, Any],
+    say: Callable[[str], None],
+) -> Split:
+    """Split as is asked for, else as the search did on its corpus, else as is usual."""
+    if any(asked.get(k) for k in KEYS):
+        return open_split({**features, **asked}, say)
+    if features.get("data") == model.config["features"].get("data"):
+        return open_recorded(features, model.config, model.folder, say)
+    return open_split(features, say)
 
 
 def _request(
@@ -117,6 +144,7 @@ def _keep(
     recipe: Any,
     result: dict[str, Any],
     folder: Path,
+    folds: str | None,
 ) -> None:
     import numpy as np
 
@@ -127,20 +155,25 @@ def _keep(
     rng = np.random.default_rng(0)
     network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
     network = Training(network, dataset, np.arange(len(dataset)), recipe, seed=0).run(1.0)
-    remade = ("format", "values", "environment", "held_out")
+    remade = ("format", "values", "environment", "held_out", "adapted")
     written = {k: v for k, v in config.items() if k not in remade}
     written |= {
         "classes": list(dataset.classes),
         "source": dataset.source,
         "weights": f"trained on all {len(dataset)} utterances of {dataset.name}",
     }
+    what = "utterances" if result["speaker_dependent"] else "speakers"
     metrics = {
-        "measured_on": f"test speakers of every outer fold of {dataset.name}, by trainings that"
+        "measured_on": f"test {what} of every outer fold of {dataset.name}, by trainings that"
         " did not see them",
+        **{k: result[k] for k in ("protocol", "speaker_dependent")},
         **{k: result[k]["mean"] for k in ("wa", "ua", "macro_f1", "energy")},
         "folds": result["folds"],
     }
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "model.safetensors"
         save_weights(network, weights)
-        write_folder(folder, architecture, written, metrics, weights)
+        listed = Path(scratch) / FOLDS_FILE if folds is not None else None
+        if listed is not None and folds is not None:
+            listed.write_text(folds, encoding="utf-8")
+        write_folder(folder, architecture, written, metrics, weights, listed)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
 from nas.export import Exported, read_folder
+from nas.folding import described, open_recorded
 from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
     from eval.features import Dataset
-    from eval.folds import Indices
+    from eval.folds import Fold, Indices
 
 Step = Callable[[int, int], None]
 
@@ -61,6 +62,47 @@ def measure_robustness(
             hint="export a member of the front, or nas train DIR --out NEW",
         )
     prepare_cpu()
+    dataset, indices, where = unseen_utterances(model, data, part, class_map=class_map, say=say)
+    held_out = data is None and model.config.get("held_out") is not None
+    mixed = held_out and bool(model.config.get("speaker_dependent"))
+    network = load_network(
+        weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
+    )
+    rows = robustness(network, dataset, indices, draws=draws, seed=seed, step=step)
+    return {
+        "hash": model.architecture.hash,
+        "corpus": dataset.name,
+        "measured_on": where,
+        "protocol": described(model.config)["protocol"] if held_out else None,
+        "speaker_dependent": mixed,
+        "utterances": len(indices),
+        "steps": model.architecture.get("ttfs.steps"),
+        "draws": draws,
+        "seed": seed,
+        "rows": rows,
+    }
+
+
+def unseen_utterances(
+    model: Exported,
+    data: str | None,
+    part: str | None,
+    *,
+    class_map: str | Path | None = None,
+    say: Callable[[str], None],
+) -> tuple[Dataset, Indices, str]:
+    """Return a corpus, utterances of it that an export's weights were not trained on, and whose.
+
+    Args:
+        model: The export.
+        data: See :func:`measure_robustness`.
+        part: See :func:`measure_robustness`.
+        class_map: See :func:`measure_robustness`.
+        say: Takes lines about slow preparations.
+
+    Raises:
+        NasError: The corpus has other classes, or nothing that they have not seen.
+    """
     features = dict(model.config["features"])
     mapped = class_map_for(features, data, class_map, say)
     asked = {**features, "data": data or features.get("data"), "class_map": mapped}
@@ -70,34 +112,44 @@ def measure_robustness(
     if list(dataset.classes) != list(model.config["classes"]):
         raise NasError(
             f"corpus {dataset.name!r} has the classes {', '.join(dataset.classes)}",
-            where=str(exported),
+            where=str(model.folder),
             hint=f"the network knows {', '.join(model.config['classes'])}",
         )
-    indices, where = _unseen(model, dataset, part or "validation", other=data is not None)
-    network = load_network(
-        weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
+    fold, where = unseen(
+        model, dataset, part or "validation", asked, other=data is not None, say=say
     )
-    rows = robustness(network, dataset, indices, draws=draws, seed=seed, step=step)
-    return {
-        "hash": model.architecture.hash,
-        "corpus": dataset.name,
-        "measured_on": where,
-        "utterances": len(indices),
-        "steps": model.architecture.get("ttfs.steps"),
-        "draws": draws,
-        "seed": seed,
-        "rows": rows,
-    }
+    return dataset, fold.held, where
 
 
-def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tuple[Indices, str]:
-    """Return utterances that the weights were not trained on, and whose they are."""
+def unseen(
+    model: Exported,
+    dataset: Dataset,
+    part: str,
+    asked: Mapping[str, Any],
+    *,
+    other: bool,
+    say: Callable[[str], None],
+) -> tuple[Fold, str]:
+    """Return a fold that holds out utterances the weights were not trained on, and whose.
+
+    Args:
+        model: The export.
+        dataset: The corpus of its search, or another.
+        part: ``validation`` or ``test`` speakers of the search's corpus.
+        asked: Request that the corpus was loaded with.
+        other: Whether it is another corpus, all of which is then held out.
+        say: Takes lines about slow preparations.
+
+    Raises:
+        NasError: The weights have seen everything, or the corpus has changed.
+    """
     import numpy as np
 
-    from eval.folds import inner_folds, outer_folds
+    from eval.folds import Fold
 
     if other:
-        return np.arange(len(dataset)), f"all of {dataset.name}"
+        everything = np.arange(len(dataset))
+        return Fold("all", everything[:0], everything), f"all of {dataset.name}"
     held = model.config.get("held_out")
     if held is None:
         raise NasError(
@@ -110,6 +162,7 @@ def _unseen(model: Exported, dataset: Dataset, part: str, *, other: bool) -> tup
             f"corpus {dataset.name!r} is not the one of the search: its content has changed",
             where=str(model.folder),
         )
-    outer = outer_folds(dataset)[held["test_fold"]]
-    fold = outer if part == "test" else inner_folds(dataset, outer.fit)[0]
-    return fold.held, f"{part} fold {fold.name} of {dataset.name}"
+    split = open_recorded(asked, model.config, model.folder, say)
+    outer = split.folding.outer(dataset)[held["test_fold"]]
+    fold = outer if part == "test" else split.folding.inner(dataset, outer.fit)[0]
+    return fold, f"{part} fold {fold.name} of {dataset.name}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -55,11 +55,14 @@ class Study:
     # -- opening ------------------------------------------------------------------------------
 
     @classmethod
-    def create(cls, folder: Path, config: RunConfig) -> Study:
+    def create(
+        cls, folder: Path, config: RunConfig, files: Mapping[str, str] | None = None
+    ) -> Study:
         """Make a run's folder and open it for writing.
 
         The folder appears whole: built beside its place and renamed, so that a kill leaves
-        either no run or one that can be resumed.
+        either no run or one that can be resumed. ``files`` are contents of what else belongs
+        to the record, by name.
 
         Raises:
             NasError: The folder exists.
@@ -73,6 +76,8 @@ class Study:
         for left in making.iterdir():  # of an attempt that was killed here
             left.unlink()
         config.write(making)
+        for name, content in (files or {}).items():
+            (making / name).write_text(content, encoding="utf-8")
         quiet_optuna()
         storage = open_storage(making)
         study = optuna.create_study(

@@ -24,6 +24,7 @@ _HEAD_METRICS = (
     "macs",
     "acs",
     "compares",
+    "synops",
 )
 
 ATTENTION_KINDS = (
@@ -71,6 +72,9 @@ PTS_SNN = Family(
         "neuron.steps_per_frame": _CLOCKED,
         # inhibition divides, which spike times cannot
         "normalization": ("neuron.type", ("plif", "lif", "if", "relu")),
+        # a time-to-first-spike network trains as values, which have no rate
+        "regulariser.weight": _CLOCKED,
+        "regulariser.rate": _CLOCKED,
         **dict.fromkeys(_TTFS_SLOTS, _TTFS),
     },
     slots={
@@ -112,6 +116,12 @@ PTS_SNN = Family(
         "attention.heads": Slot(4, low=1, high=64, whole=True, about="must divide the width"),
         "attention.sparsity": Slot(0.0, low=0.0, high=0.99, about="share of the context cut"),
         "attention.causal": Slot(False, choices=(False, True), about="look at the past alone"),
+        "regulariser.weight": Slot(
+            0.0, low=0, high=1e6, about="of the pull to a firing rate while training; 0: none"
+        ),
+        "regulariser.rate": Slot(
+            0.1, low=0.0, high=1.0, about="firing rate that every layer is pulled to"
+        ),
     },
 )
 

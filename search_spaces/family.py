@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import importlib
 import math
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
@@ -235,12 +237,15 @@ def _extremes(p: Parameter) -> Sequence[Any]:
 
 
 def load_attribute(reference: str) -> Any:
-    """Import ``package.module:attribute``.
+    """Import ``package.module:attribute``, also out of the current folder.
 
     Raises:
         NasError: It is not there.
     """
     module, _, attribute = reference.partition(":")
+    here = str(Path.cwd())
+    if "" not in sys.path and here not in sys.path:
+        sys.path.insert(0, here)  # an installed command does not look there by itself
     try:
         return getattr(importlib.import_module(module), attribute)
     except (ImportError, AttributeError) as error:

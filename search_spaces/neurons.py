@@ -14,6 +14,8 @@ import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
+from search_spaces.buffers import LateBuffers
+
 NEURONS = ("if", "lif", "plif", "relu")
 SURROGATE_ALPHA = 2.0
 
@@ -69,11 +71,15 @@ def _spikes(x: Tensor, w: Tensor | None, threshold: float) -> Tensor:
     return out
 
 
-class SpikingNeurons(neuron.ParametricLIFNode):  # type: ignore[misc]
+class SpikingNeurons(LateBuffers, neuron.ParametricLIFNode):  # type: ignore[misc]
     """A layer of leaky spiking neurons; every call starts from a resting membrane.
 
     A membrane at rest without input stays below the threshold, so zero current on padding
     gives no spike there.
+
+    At another time step than that of its training the current may need a ``gain`` of its own,
+    a scalar buffer that is None until then. It costs no operation: a hard reset to 0 lets a
+    device divide the threshold by it instead.
 
     Args:
         kind: ``plif`` (the time constant is trained) or ``lif`` (it stays).
@@ -90,9 +96,11 @@ class SpikingNeurons(neuron.ParametricLIFNode):  # type: ignore[misc]
             step_mode="m",
         )
         self.w.requires_grad_(kind == "plif")
+        self.register_buffer("gain", None)
 
     def multi_step_forward(self, x_seq: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """``[L, B, D]`` input current -> ``[L, B, D]`` spikes in {0, 1}."""
+        x_seq = x_seq if self.gain is None else x_seq * self.gain
         if x_seq.device.type == "cpu":
             return _spikes(x_seq, self.w, self.v_threshold)
         self.reset()
@@ -101,8 +109,8 @@ class SpikingNeurons(neuron.ParametricLIFNode):  # type: ignore[misc]
         return spikes
 
 
-class IntegrateAndFire(neuron.IFNode):  # type: ignore[misc]
-    """A layer of spiking neurons without a leak; see :class:`SpikingNeurons`.
+class IntegrateAndFire(LateBuffers, neuron.IFNode):  # type: ignore[misc]
+    """A layer of spiking neurons without a leak; see :class:`SpikingNeurons`, also for ``gain``.
 
     Args:
         threshold: Firing threshold, above 0.
@@ -115,9 +123,11 @@ class IntegrateAndFire(neuron.IFNode):  # type: ignore[misc]
             detach_reset=True,
             step_mode="m",
         )
+        self.register_buffer("gain", None)
 
     def multi_step_forward(self, x_seq: Tensor, *args: Any, **kwargs: Any) -> Tensor:
         """``[L, B, D]`` input current -> ``[L, B, D]`` spikes in {0, 1}."""
+        x_seq = x_seq if self.gain is None else x_seq * self.gain
         if x_seq.device.type == "cpu":
             return _spikes(x_seq, None, self.v_threshold)
         self.reset()

@@ -9,6 +9,7 @@ neurons. Sizes, ratios and the order of the layers within a block are ours.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -27,6 +28,19 @@ from search_spaces.neurons import make_neurons
 from search_spaces.prompts import BiasVoltage, PromptContext
 from search_spaces.pts_ttfs import PTSTTFS
 from search_spaces.temporal_shift import TemporalShift
+
+
+@dataclass(frozen=True)
+class RateTarget:
+    """What firing rates are pulled to while training.
+
+    Args:
+        rate: Of every layer, in [0, 1].
+        weight: Of the squared distance in the loss, above 0.
+    """
+
+    rate: float
+    weight: float
 
 
 class ShiftBlock(nn.Module):
@@ -129,6 +143,11 @@ class PTSSNN(nn.Module):
             self.calibrated = projection(width, width, of_spikes=spiking)
             self.last = neurons()
         self.readout = RateReadout(width, n_classes)
+        weight = float(values["regulariser.weight"])
+        pulled = spiking and weight > 0
+        self.regulariser = (
+            RateTarget(float(values["regulariser.rate"]), weight) if pulled else None
+        )
 
     @property
     def latency_frames(self) -> int | None:

@@ -5,60 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, StrictStr
+from pydantic import BaseModel
 from pydantic import ValidationError as PydanticError
 
 from search_spaces.errors import NasError, nearest
+from search_spaces.objectives import read_objectives
 from search_spaces.parameter import Parameter
 from search_spaces.resolve import resolve
 from search_spaces.space import Constraint, Direction, Space
+from search_spaces.space_file import DataModel, ParameterModel, RangeModel, SpaceModel
 from search_spaces.yaml_source import KeyPath, Source, read_yaml
 
 PACKAGED = Path(__file__).parent
-
-Number = StrictInt | StrictFloat
-AnyScalar = StrictBool | StrictInt | StrictFloat | StrictStr
-
-
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", populate_by_name=False, frozen=True)
-
-
-class RangeModel(_Model):
-    """Bounds on a number; either may be left out."""
-
-    min: Number | None = None
-    max: Number | None = None
-
-
-class ParameterModel(_Model):
-    """One parameter: exactly one of ``int``, ``float``, ``choice`` and ``bool``."""
-
-    int_: Annotated[list[StrictInt] | None, Field(alias="int", min_length=2, max_length=2)] = None
-    float_: Annotated[list[Number] | None, Field(alias="float", min_length=2, max_length=2)] = None
-    choice: Annotated[list[AnyScalar] | None, Field(min_length=1)] = None
-    bool_: Annotated[
-        StrictBool | list[StrictBool] | None,
-        Field(alias="bool", description="true, or the list of values"),
-    ] = None
-    step: Number | None = None
-    log: StrictBool = False
-    repeat: StrictStr | None = None
-    when: dict[str, AnyScalar | list[AnyScalar] | RangeModel] | None = None
-
-
-class SpaceModel(_Model):
-    """A search space file."""
-
-    name: Annotated[StrictStr, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    description: StrictStr = ""
-    searcher: StrictStr | None = None
-    family: StrictStr | None = None
-    parameters: Annotated[dict[str, ParameterModel], Field(min_length=1)]
-    objectives: Annotated[dict[str, Literal["maximize", "minimize"]], Field(min_length=1)]
-    constraints: dict[str, RangeModel] = {}
 
 
 def json_schema() -> dict[str, Any]:
@@ -108,6 +68,7 @@ def parse_space(document: Any, source: Source) -> Space:
     """Check a document and build the space it describes."""
     if not isinstance(document, dict):
         raise source.error((), "a space is a mapping with name, parameters and objectives")
+    document, definition, profile = read_objectives(document, source)
     try:
         model = SpaceModel.model_validate(_with_shorthand(document))
     except PydanticError as error:
@@ -123,9 +84,11 @@ def parse_space(document: Any, source: Source) -> Space:
         objectives=objectives,
         constraints=tuple(_constraint(q, r, source) for q, r in model.constraints.items()),
         family=model.family,
-        definition=document,
+        definition=definition,
         description=model.description,
         searcher=model.searcher,
+        profile=profile,
+        max_seconds=model.data.max_seconds,
     )
 
 
@@ -283,6 +246,8 @@ def _keys_at(path: KeyPath) -> list[str]:
         model: type[BaseModel] = SpaceModel
     elif path[0] == "parameters" and len(path) == 3:
         model = ParameterModel
+    elif path[0] == "data":
+        model = DataModel
     else:
         model = RangeModel
     return [f.alias or name for name, f in model.model_fields.items()]

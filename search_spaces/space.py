@@ -61,6 +61,9 @@ class Space:
         definition: The document the space was read from, as plain data.
         description: One line for people.
         searcher: What to search it with unless told otherwise; None for no preference.
+        profile: Cost model of its energies: a name, the path of a file, or its content; None
+            for the default.
+        max_seconds: How much of each recording is used, from its beginning [s]; None for all.
     """
 
     name: str
@@ -71,6 +74,8 @@ class Space:
     definition: Mapping[str, Any] = field(default_factory=dict)
     description: str = ""
     searcher: str | None = None
+    profile: str | Mapping[str, Any] | None = None
+    max_seconds: float | None = None
 
     def parameter(self, name: str) -> Parameter:
         """Look a parameter up by name."""

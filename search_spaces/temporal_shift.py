@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from search_spaces.buffers import LateBuffers
 from search_spaces.errors import NasError
 
 Direction = Literal["past", "both"]
 
 
-class TemporalShift(nn.Module):
+class TemporalShift(LateBuffers, nn.Module):
     """Shift a share of the channels by one frame; no parameter, no arithmetic.
 
     With ``f = floor(ratio * D)``: ``y[t, :f] = x[t-1, :f]``, and in both directions also
     ``y[t, f:2f] = x[t+1, f:2f]``; the rest is copied, what comes from outside is zero. With
-    several SNN steps a frame, a frame is that many steps.
+    several SNN steps a frame, a frame is that many steps. At another time step than that of the
+    training, the buffer ``delay`` holds what a frame of the training is in steps of now; it need
+    not be whole, and is rounded where it is used.
 
     Source: TSM (Lin et al., ICCV 2019); as a replacement of convolution in PTS-SNN.
 
@@ -26,6 +30,8 @@ class TemporalShift(nn.Module):
         direction: ``past`` is causal, ``both`` needs one frame of look-ahead.
         steps: SNN steps of one frame.
     """
+
+    delay: Tensor | None
 
     def __init__(self, ratio: float, direction: Direction, steps: int = 1) -> None:
         super().__init__()
@@ -37,6 +43,12 @@ class TemporalShift(nn.Module):
         self.steps = steps
         self.ratio = ratio
         self.direction = direction
+        self.register_buffer("delay", None)
+
+    @property
+    def by(self) -> int:
+        """Steps that a channel moves, halves rounded up; 0 where a step outlasts the shift."""
+        return self.steps if self.delay is None else math.floor(float(self.delay) + 0.5)
 
     def fold(self, width: int) -> int:
         """Return how many of ``width`` channels move in each direction."""
@@ -44,7 +56,8 @@ class TemporalShift(nn.Module):
 
     def lookahead(self, width: int) -> int:
         """Return how many frames of the future ``width`` channels need."""
-        return int(self.direction == "both" and self.fold(width) > 0)
+        ahead = self.direction == "both" and self.fold(width) > 0
+        return math.ceil(self.by / self.steps) if ahead else 0
 
     def forward(self, x: Tensor) -> Tensor:
         """``[L, B, D]``, zero on padding -> ``[L, B, D]``.
@@ -53,10 +66,10 @@ class TemporalShift(nn.Module):
         (``Frames.pack``) before it meets anything that would add it up.
         """
         fold = self.fold(x.shape[-1])
-        if fold == 0:
-            return x
         length = x.shape[0]
-        by = min(self.steps, length)
+        by = min(self.by, length)
+        if fold == 0 or by == 0:
+            return x
         blank = x.new_zeros(by, x.shape[1], fold)
         parts = [torch.cat((blank, x[: length - by, :, :fold]))]
         if self.direction == "both":

@@ -69,8 +69,9 @@ def test_import_nas_loads_nothing_heavy():
     assert loaded("import nas") == set()
 
 
-COMMANDS = [[], ["search"], ["pareto"], ["export"], ["train"], ["confirm"], ["baselines"]]
-COMMANDS += [["report"], ["bench", "attention"], ["space", "check"], ["data", "check"]]
+COMMANDS = [[], ["search"], ["pareto"], ["report"], ["export"], ["train"], ["confirm"]]
+COMMANDS += [["baselines"], ["convert"], ["bench", "attention"], ["space", "check"]]
+COMMANDS += [["data", "check"], ["energy"], ["features"], ["adapt"], ["predict"]]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

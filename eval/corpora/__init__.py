@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from eval.bad_files import BadFiles
 from eval.corpora import polish, synthetic_eyes, synthetic_speech
 from eval.corpora.classes import ClassMap, read_class_map
 from eval.corpora.corpus import MANIFEST, Corpus, CorpusInfo, Kind, Utterance
@@ -44,7 +45,10 @@ _OPENERS: dict[str, Callable[[Say], Corpus]] = {
 
 
 def open_corpus(
-    data: str | Path | None = None, say: Say = silent, class_map: ClassMap | None = None
+    data: str | Path | None = None,
+    say: Say = silent,
+    class_map: ClassMap | None = None,
+    bad: BadFiles | None = None,
 ) -> Corpus:
     """Open a corpus, fetching or making it first when it is a bundled one that is not here yet.
 
@@ -55,6 +59,7 @@ def open_corpus(
             a folder of the same name, which ``./name`` still reaches; a manifest over a layout.
         say: Told what is fetched.
         class_map: The class of some of the corpus's own labels, None for those to leave out.
+        bad: Takes rows of a manifest that cannot be used.
 
     Raises:
         NasError: No such corpus, or one with mistakes in it, or a map of other labels.
@@ -75,7 +80,7 @@ def open_corpus(
             f"no corpus {str(data)!r}: neither a known name nor a folder",
             hint=f"{nearest(data, BUNDLED)}; or give a folder with a {MANIFEST}",
         )
-    return read_manifest(path, class_map=class_map)
+    return read_manifest(path, class_map=class_map, bad=bad)
 
 
 def corpus_kind(data: str | Path | None = None, class_map: ClassMap | None = None) -> Kind:
@@ -85,7 +90,10 @@ def corpus_kind(data: str | Path | None = None, class_map: ClassMap | None = Non
         NasError: As `open_corpus`.
     """
     info = BUNDLED.get(str(data if data is not None else DEFAULT_CORPUS))
-    return info.kind if info is not None else open_corpus(data, class_map=class_map).kind
+    if info is not None:
+        return info.kind
+    # whoever loads the corpus hears of its bad rows
+    return open_corpus(data, class_map=class_map, bad=BadFiles(skip=True)).kind
 
 
 def resolved(data: str | None) -> str | None:

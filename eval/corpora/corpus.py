@@ -49,6 +49,7 @@ class Corpus:
         notes: What a person should know but need not mend.
         events: How events are read; None of a corpus that holds none.
         synthetic: Whether no person was ever recorded.
+        layout: The name of the layout it was known by; None of a manifest.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Corpus:
     notes: tuple[str, ...]
     events: EventSettings | None = None
     synthetic: bool = False
+    layout: str | None = None
 
     @property
     def is_events(self) -> bool:

@@ -76,9 +76,7 @@ class Layout:
 def open_layout(layout: Layout, folder: Path, class_map: ClassMap | None = None) -> Corpus:
     """Open a corpus as its owner ships it. No recording is read.
 
-    What differs from the published figures becomes a note. Two speakers or one are let
-    through: `eval.folds` says why they cannot be split, and measuring a trained network on all
-    of such a corpus needs no split.
+    What differs from the published figures becomes a note.
 
     Args:
         layout: Which corpus.
@@ -99,7 +97,7 @@ def open_layout(layout: Layout, folder: Path, class_map: ClassMap | None = None)
         )
     classes = {**layout.classes, **(class_map or {})}
     mapped = map_labels(own, layout.classes, classes, corpus=layout.name, where=folder)
-    notes = check_whole(folder, mapped, least_speakers=1)
+    notes = check_whole(folder, mapped)
     return Corpus(
         name=layout.name,
         root=folder.resolve(),
@@ -108,6 +106,7 @@ def open_layout(layout: Layout, folder: Path, class_map: ClassMap | None = None)
         kind="audio",
         licence="its owner's",
         notes=(*differences(layout, own), *reading.notes, *notes),
+        layout=layout.name,
     )
 
 

@@ -11,11 +11,14 @@ from eval.corpora.file_names import FILE_NAMES
 from eval.corpora.iemocap import IEMOCAP
 from eval.corpora.layout import Layout, audio_files, open_layout, with_classes
 from eval.corpora.msp_podcast import MSP_PODCAST
+from eval.corpora.nmnist import N_MNIST
+from eval.corpora.shd import SHD, SSC
 from search_spaces.errors import NasError, nearest
 
 LAYOUTS: dict[str, Layout] = {i.name: i for i in (IEMOCAP, *FILE_NAMES, MSP_PODCAST)}
 SEE = see.PREFIX.removesuffix(":")
-NAMES = (*LAYOUTS, SEE)
+PACKED = {i.name: i for i in (SHD, SSC, N_MNIST)}
+NAMES = (*LAYOUTS, *PACKED, SEE)
 
 
 def split_name(data: str) -> tuple[str, Path] | None:
@@ -46,7 +49,7 @@ def open_named(name: str, folder: Path, class_map: ClassMap | None = None) -> Co
         raise NasError(
             f"no folder {str(folder)!r}", hint=f"give {name}:FOLDER, where the corpus lies"
         )
-    if name == SEE:
+    if name == SEE or name in PACKED:
         return _open(name, folder, class_map)
     found = LAYOUTS[name].find(folder, audio_files(folder))
     if not found and (others := found_in(folder)):
@@ -72,7 +75,8 @@ def open_detected(folder: Path, class_map: ClassMap | None = None) -> Corpus:
             where=str(folder),
             hint="write one with the columns path,label,speaker (and session, split if any);"
             f" or give the folder of one of these, looked for in vain:{looked}"
-            f"\n    {SEE}: event/EMOTION/SEQUENCE",
+            f"\n    {SEE}: event/EMOTION/SEQUENCE"
+            + "".join(f"\n    {i.name}: {i.form}" for i in PACKED.values()),
         )
     if len(found) > 1:
         raise NasError(
@@ -87,10 +91,13 @@ def found_in(folder: Path) -> list[str]:
     """Return the names of the layouts that fit a folder."""
     files = list(audio_files(folder))
     found = [name for name, layout in LAYOUTS.items() if layout.find(folder, files)]
+    found += [name for name, packed in PACKED.items() if packed.find(folder)]
     return [*found, SEE] if see.find_see(folder) is not None else found
 
 
 def _open(name: str, folder: Path, class_map: ClassMap | None) -> Corpus:
     if name == SEE:
         return with_classes(see.open_see(folder), class_map)
+    if name in PACKED:
+        return with_classes(PACKED[name].open(folder), class_map)
     return open_layout(LAYOUTS[name], folder, class_map)

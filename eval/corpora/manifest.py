@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from eval.bad_files import BadFiles
 from eval.corpora.classes import ClassMap, map_labels
 from eval.corpora.corpus import Corpus, Kind, Utterance
 from eval.corpora.event_settings import read_settings
@@ -26,7 +27,6 @@ KINDS: dict[str, Kind] = {
     ".npz": "events",
 }
 
-LEAST_SPEAKERS = 3
 LEAST_UTTERANCES = 2  # of a class
 
 _Row = tuple[int, list[str]]
@@ -40,6 +40,7 @@ def read_manifest(
     notes: Sequence[str] = (),
     synthetic: bool = False,
     class_map: ClassMap | None = None,
+    bad: BadFiles | None = None,
 ) -> Corpus:
     """Read and check a manifest; the files it names must exist but are not read.
 
@@ -54,41 +55,48 @@ def read_manifest(
         notes: What a person should know.
         synthetic: Whether no person was ever recorded.
         class_map: The class of each label; of labels not in it, their own name.
+        bad: Takes rows that cannot be used, and says whether to go on without them.
 
     Raises:
         NasError: A mistake in the manifest or in ``events.yaml`` beside it, with its line; or
-            a corpus that cannot be split by speakers.
+            a corpus that nothing can be learned from.
     """
+    bad = bad or BadFiles()
     rows = _rows(path)
     _, header = next(rows, (1, []))
     columns = _columns(path, header)
     root = path.parent.resolve()
-    utterances: list[Utterance] = []
+    table: list[tuple[int, Utterance]] = []
     lines: dict[Path, int] = {}
     kind: Kind | None = None
     for line, row in rows:
-        utterance = _utterance(f"{path}:{line}", columns, row, root)
-        if utterance.path in lines:
-            raise NasError(
-                f"{utterance.path} stands here a second time",
-                where=f"{path}:{line}",
-                hint=f"the first is in line {lines[utterance.path]}; remove one",
-            )
-        found = _kind(utterance.path)
-        if kind is not None and found != kind:
-            raise NasError(
-                f"{utterance.path.name} holds {found}, the rows above {kind}",
-                where=f"{path}:{line}",
-                hint="a corpus is all audio, all features or all events; make two manifests",
-            )
-        kind = found
-        lines[utterance.path] = line
-        utterances.append(utterance)
+        where = f"{path}:{line}"
+        with bad.noting():
+            utterance = _utterance(where, columns, row, root)
+            if utterance.path in lines:
+                raise NasError(
+                    f"{utterance.path} stands here a second time",
+                    where=where,
+                    hint=f"the first is in line {lines[utterance.path]}; remove one",
+                )
+            found = _kind(utterance.path)
+            if kind is not None and found != kind:
+                raise NasError(
+                    f"{utterance.path.name} holds {found}, the rows above {kind}",
+                    where=where,
+                    hint="a corpus is all audio, all features or all events; make two manifests",
+                )
+            kind = found
+            lines[utterance.path] = line
+            table.append((line, utterance))
+    bad.settle()
     if kind is None:
         raise NasError("the manifest has no utterances", where=str(path))
+    utterances = _frequent(path, table, class_map, bad)
+    bad.settle()
     name = name or root.name
     if class_map is not None:
-        labels = sorted({u.label for u in utterances})
+        labels = sorted({u.label for _, u in table})
         utterances = list(map_labels(utterances, labels, class_map, corpus=name, where=path))
     found_notes = check_whole(path, utterances)
     return Corpus(
@@ -104,11 +112,39 @@ def read_manifest(
     )
 
 
+def _frequent(
+    path: Path, table: list[tuple[int, Utterance]], class_map: ClassMap | None, bad: BadFiles
+) -> list[Utterance]:
+    """Take note of labels too rare to learn, as a label that is misspelt is."""
+    mapped = class_map or {}
+    counts = Counter(mapped.get(u.label, u.label) for _, u in table)
+    common = [label for label, n in counts.items() if label and n >= LEAST_UTTERANCES]
+    if not common:
+        return [u for _, u in table]  # that is what is wrong with it, and said in a moment
+    kept = []
+    for line, u in table:
+        label = mapped.get(u.label, u.label)
+        if label is None or counts[label] >= LEAST_UTTERANCES:
+            kept.append(u)
+            continue
+        n = counts[label]
+        bad.add(
+            NasError(
+                f"label {label!r} has {n} utterance{'s' * (n > 1)}",
+                where=f"{path}:{line}",
+                hint=f"a label needs at least {LEAST_UTTERANCES}; {nearest(label, common)};"
+                " or merge it with another or drop it, as with --classes",
+            )
+        )
+    return kept
+
+
 def _rows(path: Path) -> Iterator[_Row]:
     """Yield the line number and the stripped cells of each row that is not empty."""
     line = 1
     try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
+        # what is no UTF-8 is put where a row can be named for it
+        with path.open(encoding="utf-8-sig", errors="replace", newline="") as file:
             reader = csv.reader(file, strict=True)
             for row in reader:
                 line = reader.line_num
@@ -117,14 +153,13 @@ def _rows(path: Path) -> Iterator[_Row]:
                     yield line, cells
     except csv.Error as error:
         raise NasError(f"not a csv file: {error}", where=f"{path}:{line + 1}") from None
-    except UnicodeDecodeError:
-        raise NasError("not UTF-8 text", where=str(path), hint="save it as UTF-8") from None
     except OSError as error:
         raise NasError(f"cannot read it: {error.strerror}", where=str(path)) from None
 
 
 def _columns(path: Path, header: list[str]) -> list[str]:
     where = f"{path}:1"
+    _refuse_other_encoding(where, header)
     if not header:
         raise NasError("the manifest is empty", where=where, hint=_header_hint())
     for column in header:
@@ -141,11 +176,21 @@ def _columns(path: Path, header: list[str]) -> list[str]:
     return header
 
 
+def _refuse_other_encoding(where: str, cells: list[str]) -> None:
+    for cell in cells:
+        if "\ufffd" in cell or "\0" in cell:
+            shown = cell.replace("\0", "")
+            raise NasError(
+                f"not UTF-8 text: {shown!r}", where=where, hint="save the manifest as UTF-8"
+            )
+
+
 def _header_hint() -> str:
     return "the first line must be path,label,speaker (and session, split if any)"
 
 
 def _utterance(where: str, columns: list[str], row: list[str], root: Path) -> Utterance:
+    _refuse_other_encoding(where, row)
     if len(row) != len(columns):
         raise NasError(
             f"{len(row)} cells under {len(columns)} columns",
@@ -184,30 +229,22 @@ def _kind(path: Path) -> Kind:
     return KINDS[suffix]
 
 
-def check_whole(
-    path: Path, utterances: Sequence[Utterance], *, least_speakers: int = LEAST_SPEAKERS
-) -> tuple[str, ...]:
-    """Refuse what no speaker-independent evaluation can use.
+def check_whole(path: Path, utterances: Sequence[Utterance]) -> tuple[str, ...]:
+    """Refuse what nothing can be learned from.
+
+    How many speakers there are is not asked here: `eval.folds` refuses what it cannot split,
+    and a split by utterances or a measurement on all of a corpus needs no more than one.
 
     Args:
         path: The manifest or folder, for the error.
         utterances: All of them.
-        least_speakers: Fewer are refused here; `eval.folds` refuses what it cannot split.
 
     Returns:
         Notes on what it can use only badly.
 
     Raises:
-        NasError: Too few speakers, labels or utterances of a label; a split without a part.
+        NasError: Too few labels or utterances of a label; a split without a part.
     """
-    speakers = {u.speaker for u in utterances}
-    if len(speakers) < least_speakers:
-        raise NasError(
-            f"only {len(speakers)} speaker(s): {', '.join(sorted(speakers))}",
-            where=str(path),
-            hint=f"speaker-independent evaluation needs at least {least_speakers}:"
-            " train, validation, test",
-        )
     counts = Counter(u.label for u in utterances)
     if len(counts) < 2:
         raise NasError(

@@ -114,6 +114,7 @@ def open_see(folder: Path) -> Corpus:
         licence="to be agreed with its authors",
         notes=(NOTE, *notes),
         events=read_settings(folder),
+        layout=PREFIX.removesuffix(":"),
     )
 
 

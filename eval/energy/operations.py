@@ -26,6 +26,9 @@ MeanPool           one accumulate per real input element, its products per utter
 
 Not counted: resets, tanh, the additive bias a folded normalisation leaves, and
 the residual additions of membranes (the neuron's own accumulate takes them in).
+
+Beside these, every rule notes what its ReLU twin would compute, what comes in and goes out, and
+what is stored; ``table.py`` lists the columns.
 """
 
 from __future__ import annotations
@@ -34,11 +37,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-import torch
 from torch import Tensor, nn
 
+from eval.energy import head, ttfs
 from eval.energy.table import LayerOperations
-from eval.energy.ttfs import count_encoder, count_layer, count_readout
 from search_spaces.attention import Attention
 from search_spaces.frames import (
     FramePooling,
@@ -48,7 +50,6 @@ from search_spaces.frames import (
     RateReadout,
     SoftSaturation,
 )
-from search_spaces.inhibition import LateralInhibition
 from search_spaces.mean_pool import MeanPool
 from search_spaces.neurons import IntegrateAndFire, SpikingNeurons
 from search_spaces.prompts import BiasVoltage, PromptContext
@@ -107,7 +108,9 @@ class OperationCounter:
 
     def _row(self, name: str, kind: str, module: nn.Module) -> LayerOperations:
         if name not in self._rows:
-            own = sum(p.numel() for p in module.parameters() if p.requires_grad)
+            # prompts hold an attention, which has a row of its own
+            held = not isinstance(module, PromptContext)
+            own = sum(p.numel() for p in module.parameters(recurse=held) if p.requires_grad)
             self._rows[name] = LayerOperations(
                 name, kind, digital=_is_digital(module), parameters=own
             )
@@ -120,82 +123,39 @@ class OperationCounter:
         def count(
             module: nn.Module, inputs: tuple[Any, ...], named: dict[str, Any], output: Any
         ) -> None:
-            x: Tensor = inputs[0]
             if isinstance(module, FrameRepeat):
                 self._frames = output[1]
                 return
             row = self._row(name or "network", type(module).__name__, module)
+            x: Tensor = inputs[0]
             if isinstance(module, Encoder):
-                count_encoder(row, module, output)
+                ttfs.count_encoder(row, output)
             elif isinstance(module, B1Layer):
-                count_layer(row, module, inputs, named.get("skip"), output)
+                ttfs.count_layer(row, module, inputs, named.get("skip"), output)
             elif isinstance(module, Readout):
-                count_readout(row, module, inputs[0], output)
+                ttfs.count_readout(row, module, inputs[0], output)
             elif isinstance(module, Projection):
                 self._frames = inputs[1]
-                self._projection(row, x, module, inputs[2] if len(inputs) > 2 else None)
+                head.count_projection(row, x, module, inputs[2] if len(inputs) > 2 else None)
             elif isinstance(module, SpikingNeurons | IntegrateAndFire):
-                self._neurons(row, x, output, leaky=isinstance(module, SpikingNeurons))
+                leaky = isinstance(module, SpikingNeurons)
+                head.count_neurons(row, x, output, self._real(), leaky=leaky)
             elif isinstance(module, Attention):
-                counted = module.operations(x, inputs[1])
-                leaky = module.settings.neuron != "if"
-                row.macs += counted.macs + (counted.neuron_steps if leaky else 0.0)
-                row.acs += counted.acs + counted.neuron_steps
-                row.compares += counted.neuron_steps
-                row.spikes += counted.spikes
-                row.neuron_steps += counted.neuron_steps
+                head.count_attention(row, module, x, inputs[1])
             elif isinstance(module, PromptContext):
-                row.acs += float(output.numel())
-                if module.attention is None:
-                    row.acs += _added(x, inputs[1])
+                head.count_prompts(row, module, x, inputs[1], output)
             elif isinstance(module, BiasVoltage):
-                self._bias(row, output, module)
+                head.count_bias(row, module, inputs[0], output, self._real())
             elif isinstance(module, RateReadout):
-                row.acs += _added(x, inputs[1])
-                row.macs += float(x.shape[1] * module.linear.weight.numel())
+                head.count_rates(row, module, x, inputs[1])
             elif isinstance(module, SoftSaturation):
-                row.macs += 3.0 * x.numel()
-                row.acs += float(x.numel())
-            elif isinstance(module, FramePooling) and module.size > 1:
-                row.acs += float(x.numel())
+                head.count_saturation(row, module, x)
+            elif isinstance(module, FramePooling):
+                head.count_pooling(row, module, x, output[0])
             elif isinstance(module, MeanPool):
-                weights = [m.weight.numel() for m in module.modules() if isinstance(m, nn.Linear)]
-                row.macs += float(sum(weights) * x.shape[0])
-                row.acs += float(int(inputs[1].sum()) * x.shape[2])
+                head.count_mean(row, module, x, inputs[1] if len(inputs) > 1 else None)
 
         return count
-
-    @staticmethod
-    def _projection(
-        row: LayerOperations, x: Tensor, module: Projection, trains: tuple[Tensor, ...] | None
-    ) -> None:
-        units = module.linear.out_features
-        if isinstance(module.norm, LateralInhibition):
-            inner = module.norm.inhibitory
-            row.macs += float(x.shape[0] * (2 * inner + 1) * units)
-            units += inner
-        if not module.spiking:
-            row.macs += float(x.numel() * units)
-            return
-        for train in trains or (x,):
-            if not bool(((train == 0) | (train == 1)).all()):
-                # an accumulate for a product that is none would make the energy a lie
-                raise RuntimeError(f"layer {row.layer} is declared spiking but got other values")
-            row.acs += _total(train) * units
-
-    def _neurons(self, row: LayerOperations, x: Tensor, spikes: Tensor, *, leaky: bool) -> None:
-        frames = self._real()
-        steps = float(frames.valid * x.shape[-1])
-        row.neuron_steps += steps
-        row.macs += steps if leaky else 0.0
-        row.acs += steps
-        row.compares += steps
-        row.spikes += _total(frames.clear(spikes))
-
-    def _bias(self, row: LayerOperations, voltage: Tensor, module: BiasVoltage) -> None:
-        maps = [m for m in module.maps if isinstance(m, nn.Linear)]
-        row.macs += float(sum(m.weight.numel() for m in maps) * voltage.shape[0])
-        row.acs += float(self._real().valid * voltage.shape[-1])
 
     def _real(self) -> Frames:
         if self._frames is None:
@@ -207,15 +167,3 @@ def _is_digital(module: nn.Module) -> bool:
     if isinstance(module, Attention | Projection | PromptContext):
         return not getattr(module, "spiking", False)
     return isinstance(module, DIGITAL)
-
-
-def _added(x: Tensor, frames: Frames) -> float:
-    """Accumulates of a sum over time: one a spike, or one a real value of the ReLU twin."""
-    clean = frames.clear(x)
-    if bool(((clean == 0) | (clean == 1)).all()):
-        return _total(clean)
-    return float(frames.valid * x.shape[-1])
-
-
-def _total(x: Tensor) -> float:
-    return float(x.sum(dtype=torch.float64))

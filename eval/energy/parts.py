@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eval.energy.pricing import energy, missing, needed
 from eval.energy.profile import Profile
-from eval.energy.table import totals
 
 
-def operations_by_part(table: Sequence[dict[str, Any]]) -> dict[str, float]:
+def operations_by_part(table: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """Return multiply-accumulates and accumulates per sample of every part that has any."""
     out: dict[str, float] = {}
     for row in table:
@@ -18,13 +18,15 @@ def operations_by_part(table: Sequence[dict[str, Any]]) -> dict[str, float]:
     return {part: count for part, count in out.items() if count > 0.0}
 
 
-def energy_by_part(table: Sequence[dict[str, Any]], profile: Profile) -> dict[str, float]:
-    """Return joules per sample of every part."""
-    rows: dict[str, list[dict[str, Any]]] = {}
+def energy_by_part(table: Sequence[Mapping[str, Any]], profile: Profile) -> dict[str, float]:
+    """Return joules per sample of every part; nothing of a table the profile cannot price."""
+    if missing(table, needed(profile)):
+        return {}  # recorded before it was counted
+    rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in table:
         rows.setdefault(_part(row), []).append(row)
-    return {part: totals(mine, profile)["energy"] for part, mine in rows.items()}
+    return {part: energy(mine, profile) for part, mine in rows.items()}
 
 
-def _part(row: dict[str, Any]) -> str:
+def _part(row: Mapping[str, Any]) -> str:
     return str(row["layer"]).partition(".")[0]

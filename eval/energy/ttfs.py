@@ -22,12 +22,14 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from eval.energy.head import stored
 from eval.energy.table import LayerOperations
-from search_spaces.ttfs import B1Layer, Encoder, Readout, ReLUView, Signal, TTFSView
+from search_spaces.ttfs import B1Layer, Readout, ReLUView, Signal, TTFSView
 
 
-def count_encoder(row: LayerOperations, module: Encoder, output: Signal) -> None:
+def count_encoder(row: LayerOperations, output: Signal) -> None:
     """Count neurons that a current from outside drives: a climb, comparisons, spikes."""
+    row.states = output.data[0].numel()
     if isinstance(output.view, ReLUView):
         row.digital = True
         return
@@ -45,15 +47,26 @@ def count_layer(
     reached = [(signal, module.synapses) for signal in inputs]
     if skip is not None and module.skip is not None:
         reached.append((skip, module.skip))
-    if isinstance(output.view, ReLUView):
-        row.digital = True
-        for signal, synapses in reached:
-            row.macs += float(synapse_count(signal, synapses, dense=True))
-        return
+    row.states = output.data[0].numel()
+    row.weights = max(1, stored(module))  # average pooling has one weight, which is fixed
+    row.buffer = inputs[0].data[0].numel() + row.states
+    row.convolution = not isinstance(module.synapses, nn.Linear | nn.Identity)
+    row.outputs += float(output.data.numel())
     for signal, synapses in reached:
-        row.acs += synapse_count(signal, synapses, dense=False)
+        products = synapse_count(signal, synapses, dense=True)
+        _take_in(row, signal, products)
+        if isinstance(output.view, ReLUView):
+            row.digital = True
+            row.macs += products
+        else:
+            events = synapse_count(signal, synapses, dense=False)
+            row.acs += events
+            row.synops += events
+    if row.digital:
+        return
     integrating = float(output.data.numel()) * _steps(output)
     row.acs += integrating
+    row.updates += integrating
     row.neuron_steps += integrating
     _window(row, output)
 
@@ -63,12 +76,20 @@ def count_readout(
 ) -> None:
     """Count membranes that never fire; pooling in front composes with the weights."""
     outputs = module.linear.out_features
+    products = float(signal.data.numel() * outputs)
+    row.states, row.weights = outputs, stored(module)
+    row.buffer = signal.data[0].numel() + outputs
+    row.outputs += float(membranes.numel())
+    _take_in(row, signal, products)
     if isinstance(signal.view, ReLUView):
         row.digital = True
-        row.macs += float(signal.data.numel() * outputs)
+        row.macs += products
         return
     integrating = float(membranes.numel()) * _steps(signal)
-    row.acs += float(signal.fired().sum()) * outputs + integrating
+    events = float(signal.fired().sum()) * outputs
+    row.synops += events
+    row.updates += integrating
+    row.acs += events + integrating
 
 
 def synapse_count(signal: Signal, synapses: nn.Module, *, dense: bool) -> float:
@@ -99,12 +120,19 @@ def fan_out(synapses: nn.Module, shape: tuple[int, ...]) -> Tensor:
     return reached[0].round()
 
 
+def _take_in(row: LayerOperations, signal: Signal, products: float) -> None:
+    row.inputs += float(signal.fired().sum())
+    row.values += float(signal.fired().numel())
+    row.dense += products
+
+
 def _window(row: LayerOperations, output: Signal) -> None:
     """Count the neurons' own window: the climb and the comparisons until they fire."""
     steps = _steps(output)
     step = output.data - (output.end - output.span)
     climbed = float((step + 1).clamp(max=steps).sum(dtype=torch.float64))
     row.acs += climbed
+    row.updates += climbed
     row.compares += climbed
     row.neuron_steps += climbed
     row.spikes += float(output.fired().sum())

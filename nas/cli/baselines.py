@@ -7,6 +7,8 @@ from typing import Any
 import click
 
 from nas.cli.confirm import Ticker, interval_cells
+from nas.cli.fold_options import warn, with_folds
+from nas.cli.options import of_recordings
 from nas.cli.output import Out, millijoules, with_output
 
 
@@ -23,6 +25,8 @@ from nas.cli.output import Out, millijoules, with_output
     "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
 )
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
+@with_folds
+@of_recordings
 @with_output
 def baselines(
     data: str | None,
@@ -33,6 +37,12 @@ def baselines(
     frame_rate: float | None,
     sampling: str | None,
     class_map: str | None,
+    protocol: str | None,
+    folds: str | None,
+    speaker_dependent: bool,
+    precision: str | None,
+    max_seconds: float | None,
+    skip_bad: bool | None,
     out: Out,
 ) -> None:
     """Measure what a spiking head must be compared with, on every outer fold.
@@ -44,6 +54,7 @@ def baselines(
     Examples:
       nas baselines --data polish --seeds 3
       nas baselines --only reference --only no_shift
+      nas baselines --data emodb:EMODB --protocol 5-fold-by-speaker
     """  # noqa: D301
     from nas.outer import Model, measure_outer, summarise
     from search_spaces.errors import NasError, nearest
@@ -58,11 +69,16 @@ def baselines(
     from eval.process import prepare_cpu
     from eval.training import Recipe
     from nas.corpus import load
+    from nas.folding import open_split
 
     prepare_cpu()
     request: dict[str, Any] = {"data": data, "encoder": encoder, "layer": layer}
     request |= {"frame_rate": frame_rate, "sampling": sampling, "class_map": class_map}
+    asked = {"protocol": protocol, "folds": folds, "speaker_dependent": speaker_dependent}
+    folding = open_split({**request, **asked}, out.say).folding
+    request |= {"precision": precision, "max_seconds": max_seconds, "skip_bad": skip_bad}
     dataset = load(request, out.say)
+    outer = folding.outer(dataset)
     rows = measure_outer(
         dataset,
         [Model(name, NAMED[name].family, NAMED[name].values) for name in chosen],
@@ -71,8 +87,13 @@ def baselines(
         profile=DEFAULT_PROFILE,
         record=None,
         step=Ticker(out),
+        folds=outer,
     )
     models = summarise(rows, None)
+    split = {
+        "protocol": folding.name,
+        "speaker_dependent": folding.mixed(dataset, outer),
+    }
 
     def human() -> None:
         out.table(
@@ -88,7 +109,11 @@ def baselines(
                 for m in models
             ],
         )
-        n = len({r["fold"] for r in rows})
-        out.line(f"{dataset.name}: {n} outer folds x {seeds} seeds; the CI is over the folds.")
+        out.line(
+            f"{dataset.name}, {folding.name}: {len(outer)} outer folds x {seeds} seeds;"
+            " the CI is over the folds."
+        )
+        warn(out, split)
 
-    out.result({"corpus": dataset.name, "seeds": seeds, "models": models, "rows": rows}, human)
+    document = {"corpus": dataset.name, **split, "seeds": seeds, "models": models, "rows": rows}
+    out.result(document, human)

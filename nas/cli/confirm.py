@@ -8,6 +8,7 @@ from pathlib import Path
 
 import click
 
+from nas.cli.fold_options import warn
 from nas.cli.output import Out, millijoules, percent, with_output
 
 
@@ -46,6 +47,7 @@ def confirm(run: Path, seeds: int, only: tuple[str, ...], out: Out) -> None:
         raise
 
     def human() -> None:
+        what = "utterances" if result["speaker_dependent"] else "speakers"
         out.table(
             ["model", "wa %", "s.d.", "95 % CI", "ua %", "s.d.", "95 % CI", "ua held out %", "mJ"],
             [
@@ -60,10 +62,11 @@ def confirm(run: Path, seeds: int, only: tuple[str, ...], out: Out) -> None:
             ],
         )
         out.line(
-            f"{result['corpus']}: {len(result['folds'])} outer folds x {seeds} seeds; the CI is"
-            f" over the folds. Held out by the search: {result['held_out']}; the others' test"
-            " speakers were validation speakers of the search."
+            f"{result['corpus']}, {result['protocol']}: {len(result['folds'])} outer folds x"
+            f" {seeds} seeds; the CI is over the folds. Held out by the search:"
+            f" {result['held_out']}; the others' test {what} were validation {what} of the search."
         )
+        warn(out, result)
 
     out.result(result, human)
 

@@ -7,6 +7,8 @@ from typing import Any
 
 import click
 
+from nas.cli.fold_options import warn, with_folds
+from nas.cli.options import skip_bad
 from nas.cli.output import Out, percent, with_output
 
 
@@ -50,21 +52,28 @@ def export(run: Path, best: str | None, trial: str | None, folder: Path, out: Ou
 @click.argument("exported", metavar="DIR", type=click.Path(path_type=Path))
 @click.option("--data", help="Corpus name or folder.  [default: the one it was found on]")
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
+@skip_bad
 @click.option("--seeds", default=1, show_default=True, type=click.IntRange(1))
 @click.option("--out", "folder", type=click.Path(path_type=Path), help="Keep trained weights.")
+@with_folds
 @with_output
 def train(
     exported: Path,
     data: str | None,
     class_map: str | None,
+    skip_bad: bool | None,
     seeds: int,
     folder: Path | None,
+    protocol: str | None,
+    folds: str | None,
+    speaker_dependent: bool,
     out: Out,
 ) -> None:
     """Retrain an exported architecture and report every outer fold.
 
-    With --out, it is also trained once on all utterances and written as a new folder; the
-    figures in it are those of the folds.
+    The folds are those of the search on its corpus, and the usual ones on another, unless
+    --protocol or --folds says otherwise. With --out, it is also trained once on all
+    utterances and written as a new folder; the figures in it are those of the folds.
 
     \b
     Examples:
@@ -73,7 +82,17 @@ def train(
     """  # noqa: D301
     from nas.retrain import retrain
 
-    result = retrain(exported, data, seeds, folder, class_map=class_map, say=out.say)
+    split = {"protocol": protocol, "folds": folds, "speaker_dependent": speaker_dependent}
+    result = retrain(
+        exported,
+        data,
+        seeds,
+        folder,
+        class_map=class_map,
+        split=split,
+        skip_bad=skip_bad,
+        say=out.say,
+    )
 
     def human() -> None:
         rows = [
@@ -83,6 +102,8 @@ def train(
         out.table(["test fold", "seed", "wa %", "ua %", "macro_f1 %"], rows)
         for metric in ("wa", "ua"):
             out.line(f"{metric}: {_interval(result[metric])}")
+        out.line(f"{result['corpus']}, {result['protocol']}")
+        warn(out, result)
         if folder is not None:
             out.line(f"weights trained on all of {result['corpus']} -> {folder}")
 

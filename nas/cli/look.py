@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.fold_options import warn
 from nas.cli.output import Out, heading, shown, with_output
+from nas.folding import described
 
 if TYPE_CHECKING:
     from nas.evaluation import Evaluation
+    from nas.study import Study
 
 
 @click.command()
@@ -94,8 +97,11 @@ def show(run: Path, hash: str, out: Out) -> None:
             out.line(f"outside the constraint on {name} by {amount:g}")
         _print_confusion(e, out)
         _print_layers(e, out)
+        _print_energy(study, e, out)
+        warn(out, study.config.evaluator)
 
-    out.result(evaluation_document(e), human, lambda: [e.architecture.hash])
+    document = {**evaluation_document(e), **described(study.config.evaluator)}
+    out.result(document, human, lambda: [e.architecture.hash])
 
 
 def evaluation_document(e: Evaluation) -> dict[str, Any]:
@@ -142,3 +148,23 @@ def _print_layers(e: Evaluation, out: Out) -> None:
     ]
     names = ["layer", "kind", "macs", "acs", "compares", "spikes", "rate %", "parameters", ""]
     out.table(names, rows)
+
+
+def _print_energy(study: Study, e: Evaluation, out: Out) -> None:
+    """Print what the energy has to be compared with, under the run's own profile."""
+    if not e.metrics.get("layers"):
+        return
+    from nas.cli.energy_tables import print_report
+    from nas.energy_report import absent, report
+    from nas.repricing import run_profile
+
+    profile = run_profile(study)
+    found = report(e.metrics, [profile], family=study.space.family, architecture=e.architecture)
+    out.line("")
+    if found.lacking:
+        out.line(f"no comparisons of its energy: {absent(found.lacking[profile.name])}")
+        for line in found.warnings:
+            out.line(f"warning: {line}")
+        return
+    print_report(found, out)
+    out.line(f"other profiles: nas energy {study.folder} {e.architecture.hash}")

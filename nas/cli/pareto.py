@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.fold_options import warn
 from nas.cli.output import Out, heading, shown, with_output
+from nas.folding import described
 
 if TYPE_CHECKING:
     from nas.evaluation import Evaluation
@@ -82,6 +84,7 @@ def front_document(study: Study, members: Sequence[Evaluation] | None = None) ->
     knee = study.knee()
     return {
         "run": str(study.folder),
+        **described(study.config.evaluator),
         "objectives": dict(study.space.objectives),
         "front": [
             {
@@ -121,9 +124,18 @@ def print_front(study: Study, out: Out, members: Sequence[Evaluation] | None = N
         f"{study.spent:g} of {study.config.budget} units spent",
         f"{failed} failed" if failed else "",
         f"energy: head only, {profile}" if profile else "",
-        "validation speakers" if study.config.evaluator.get("kind") == "corpus" else "",
+        _measured_on(study.config.evaluator),
     ]
     out.line("; ".join(p for p in parts if p))
+    warn(out, study.config.evaluator)
+
+
+def _measured_on(evaluator: Mapping[str, Any]) -> str:
+    if evaluator.get("kind") != "corpus":
+        return ""
+    split = described(evaluator)
+    what = "utterances" if split["speaker_dependent"] else "speakers"
+    return f"validation {what}, {split['protocol']}"
 
 
 def _picked(
@@ -190,10 +202,11 @@ def _plot(study: Study, members: Sequence[Evaluation], pair: tuple[str, str] | N
 
 
 def _write_csv(document: dict[str, Any], path: Path) -> None:
-    """Write one row per front member: hash, objectives, numeric metrics, parameters, knee."""
+    """Write one row per front member: hash, objectives, numbers, parameters, knee, split."""
     from search_spaces.errors import NasError
 
     rows = []
+    split = {k: document[k] for k in ("protocol", "speaker_dependent") if k in document}
     for m in document["front"]:
         metrics = {
             k: v
@@ -201,7 +214,7 @@ def _write_csv(document: dict[str, Any], path: Path) -> None:
             if isinstance(v, int | float | str) and k not in m["objectives"]
         }
         row = {"hash": m["hash"], **m["objectives"], **metrics, **m["architecture"]}
-        rows.append({**row, "knee": m["knee"]})
+        rows.append({**row, "knee": m["knee"], **split})
     names = list(dict.fromkeys(k for r in rows for k in r)) or ["hash"]
     try:
         with path.open("w", newline="", encoding="utf-8") as file:

@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from nas.cli.fold_options import warn
 from nas.cli.output import Out, percent, with_output
 
 
@@ -56,6 +57,7 @@ def robustness(
         out.line(f"{result['hash']} on {result['utterances']} utterances: {result['measured_on']}")
         out.table(["condition", "amount", "wa %", "ua %", "as undisturbed %"], _table(result))
         out.line(f"+- is the standard deviation over {draws} draws")
+        warn(out, result)
 
     out.result(result, human)
 

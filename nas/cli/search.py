@@ -8,6 +8,8 @@ from typing import Any
 
 import click
 
+from nas.cli.fold_options import with_folds
+from nas.cli.options import of_recordings
 from nas.cli.output import Out, shown, with_output
 
 
@@ -16,6 +18,7 @@ from nas.cli.output import Out, shown, with_output
 Examples:
   nas search --space pts_snn.yaml --budget 200
   nas search --space pts_snn.yaml --data corpus/ --searcher nsga2 --seed 1
+  nas search --space pts_snn.yaml --data ravdess:RAVDESS --protocol 5-fold-by-speaker
   nas search --space my.yaml --evaluator measure.py:evaluate --budget 50
   nas search --space pts_snn.yaml --workers 16 --timeout 600
   nas search --space pts_snn.yaml --ray-address head:6379 --workers 64 --gpus-per-worker 0.25
@@ -42,6 +45,8 @@ Examples:
     "--sampling", metavar="Ex-Sy", help="Of events: x frames a clip, y skipped.  [default: E4-S3]"
 )
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
+@with_folds
+@of_recordings
 @click.option("--test-fold", type=int, help="Outer fold the search never sees.  [default: 0]")
 @click.option(
     "--validation-folds",

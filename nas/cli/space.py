@@ -51,6 +51,11 @@ def check(space: str, out: Out) -> None:
     from search_spaces.yaml_source import read_yaml
 
     found = load_space(space)
+    profile = None
+    if found.profile is not None:
+        from eval.energy.profile import load_profile
+
+        profile = load_profile(found.profile)
     if found.family is not None:
         get_family(found.family).check_space(found, read_yaml(find_space(space))[1])
     size = found.size()
@@ -68,6 +73,8 @@ def check(space: str, out: Out) -> None:
             rows.append([p.name, p.kind, domain, p.repeat or "", when])
         out.table(["parameter", "kind", "values", "repeated by", "when"], rows)
         out.line("objectives: " + ", ".join(f"{k} ({v})" for k, v in found.objectives.items()))
+        if profile is not None:
+            out.line(f"energy: {profile.name}, {profile.title}")
         for c in found.constraints:
             out.line(f"constraint: {c.quantity} in [{c.min}, {c.max}]")
         out.line(_counted(size.discrete, size.continuous))
@@ -77,6 +84,7 @@ def check(space: str, out: Out) -> None:
         "family": found.family,
         "parameters": [p.name for p in found.parameters],
         "objectives": dict(found.objectives),
+        "profile": profile.name if profile is not None else None,
         "constraints": [c.quantity for c in found.constraints],
         "architectures": size.discrete,
         "continuous": list(size.continuous),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from nas.folding import WARNING, speaker_dependent
 from nas.report.attained import attainment_panels
 from nas.report.compare import Box, box_of, what_cannot_be_compared
 from nas.report.courses import curve_panels, growth_panels, trust_panels
@@ -15,6 +16,7 @@ from nas.report.panel import Panel, Section, Table, slug
 from nas.report.spaces import importance_panels, parallel_panels
 from nas.report.tested import tested_parts
 from nas.report.units import with_unit
+from nas.repricing import run_profile
 from search_spaces.errors import NasError
 
 ARROWS = "↑: higher is better, ↓: lower is better."
@@ -77,8 +79,12 @@ def _warning(runs: Sequence[RunData]) -> str:
 
 
 def _about_front(runs: Sequence[RunData]) -> str:
-    what = "validation speakers" if any(r.corpus for r in runs) else "the run's own evaluator"
+    mixed = any(r.corpus and speaker_dependent(r.study.config.evaluator) for r in runs)
+    corpora = f"validation {'utterances' if mixed else 'speakers'}"
+    what = corpora if any(r.corpus for r in runs) else "the run's own evaluator"
     text = f"Measured on {what}; full trainings only. {ARROWS}"
+    if mixed:
+        text += f" {WARNING[:1].upper()}{WARNING[1:]}."
     if any("measurements" in e.metrics for r in runs for e in r.archive.full):
         text += " Of an architecture measured several times the mean is shown."
     if any(r.knee is not None for r in runs):
@@ -130,10 +136,13 @@ def _chosen(runs: Sequence[RunData], wanted: Sequence[Sequence[str]]) -> list[Pa
         parts.append(
             Table(["", *head], parameter_rows(run.study.space, members), title=f"Parameters{of}")
         )
+        profile = run_profile(run.study)
         for role, e in picked:
             key = e.architecture.hash if alone else f"{slug(run.label)}-{e.architecture.hash}"
             name = f"{e.architecture.hash} ({role}){of}"
-            parts.append(layer_panel(f"layers-{key}", f"Energy and spike rate: {name}", e))
+            parts.append(
+                layer_panel(f"layers-{key}", f"Energy and spike rate: {name}", e, profile)
+            )
             confusions.append(confusion_panel(f"confusion-{key}", f"Confusion: {name}", e))
     return [*parts, *confusions]
 

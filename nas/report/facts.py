@@ -7,10 +7,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nas.cli.output import heading, shown
+from nas.folding import WARNING, described
 from nas.report.compare import Box, growth
 from nas.report.data import RunData
 from nas.report.panel import Table
 from nas.report.units import with_unit
+from nas.repricing import run_profile
 from nas.run_config import FILE
 
 EXTRA = ("macro_f1", "parameters", "spikes", "spike_rate", "latency", "latency_steps")
@@ -37,10 +39,11 @@ def _summary(run: RunData, box: Box | None) -> dict[str, str]:
     if run.corpus:
         facts |= {
             "corpus": _corpus(source),
-            "measured on": "validation speakers (never the test speakers): "
+            "protocol": _protocol(source),
+            "measured on": f"validation {_parts(source)} (never the test {_parts(source)}): "
             + ", ".join(map(str, source.get("validation") or [])),
-            "test speakers": f"fold {source.get('test')}, not touched by the search",
-            "cost model of the energy": f"{source.get('profile')}, head only",
+            f"test {_parts(source)}": f"fold {source.get('test')}, not touched by the search",
+            "cost model of the energy": f"{run_profile(run.study).name}, head only",
         }
     else:
         facts["measured by"] = f"an evaluator of its own: {source.get('reference')}"
@@ -166,6 +169,15 @@ def _side_by_side(runs: Sequence[RunData], facts: Sequence[Mapping[str, str]]) -
     names = dict.fromkeys(k for row in facts for k in row)
     rows = [[name, *(row.get(name, "-") for row in facts)] for name in names]
     return Table(["", *(r.label for r in runs)], rows)
+
+
+def _protocol(source: Mapping[str, Any]) -> str:
+    found = described(source)
+    return _joined(found["protocol"], WARNING if found["speaker_dependent"] else "")
+
+
+def _parts(source: Mapping[str, Any]) -> str:
+    return "utterances" if described(source)["speaker_dependent"] else "speakers"
 
 
 def _corpus(source: Mapping[str, Any]) -> str:

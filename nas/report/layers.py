@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.cli.output import shown
 from nas.evaluation import Evaluation
@@ -13,63 +13,56 @@ from nas.report.units import factor, label, unit, with_unit
 from search_spaces.errors import NasError
 from search_spaces.space import Space
 
-OPERATIONS = {"macs": "multiply-accumulates", "acs": "accumulates", "compares": "comparisons"}
-OTHER = "other operations"
+if TYPE_CHECKING:
+    from eval.energy.profile import Profile
+
+WORDS = {"mac": "multiply-accumulates", "ac": "accumulates", "compare": "comparisons"}
+PLAIN = {"compares": 0.0}  # which the oldest records lack
 
 
-def layer_energies(e: Evaluation) -> list[dict[str, Any]]:
+def layer_energies(e: Evaluation, profile: Profile) -> list[dict[str, Any]]:
     """Price the operations of every layer of an evaluation.
 
     Args:
-        e: With a table of operations and the name of the cost model in its metrics.
+        e: With a table of operations in its metrics.
+        profile: Cost model of its run.
 
     Returns:
         One row a layer: ``layer``, ``energy`` [J per sample], ``parts`` (the same by kind of
         operation) and ``rate`` (None for a layer without neurons). Empty without a table.
 
     Raises:
-        NasError: The cost model is not known here.
+        NasError: The record lacks what the cost model prices.
     """
-    from eval.energy.profile import load_profile
-    from eval.energy.table import totals
+    from eval.energy.pricing import Tables, charges, missing, needed
+    from nas.energy_report import absent
 
     table = e.metrics.get("layers")
-    if not isinstance(table, list) or "energy_profile" not in e.metrics:
+    if not isinstance(table, list) or not table:
         return []
-    profile = load_profile(str(e.metrics["energy_profile"]))
-    rows = []
-    for found in table:
-        row = {"compares": 0.0, **found}
-        whole = float(totals([row], profile)["energy"])
-        parts = {
-            words: float(totals([{**row, **_without(kind)}], profile)["energy"])
-            for kind, words in OPERATIONS.items()
-        }
-        rest = whole - sum(parts.values())
-        if abs(rest) > 1e-9 * abs(whole):
-            parts[OTHER] = rest
-        rows.append(
-            {
-                "layer": str(row.get("layer")),
-                "energy": whole,
-                "parts": parts,
-                "rate": row.get("rate"),
-            }
-        )
+    table = [{**PLAIN, **row} for row in table]
+    if lacking := missing(table, needed(profile)):
+        raise NasError(f"{e.architecture.hash} cannot be priced: {absent(lacking)}")
+    rows: list[dict[str, Any]] = [
+        {"layer": str(r.get("layer")), "energy": 0.0, "parts": {}, "rate": r.get("rate")}
+        for r in table
+    ]
+    for charge in charges(Tables.of([table], needed(profile)).columns, profile):
+        words = WORDS.get(charge.operation, charge.operation.replace("_", " "))
+        words = f"{words} ({charge.part})" if charge.part in ("host", "memory") else words
+        for row, joules in zip(rows, charge.joules.tolist(), strict=True):
+            row["energy"] += joules
+            row["parts"][words] = row["parts"].get(words, 0.0) + joules
     return rows
 
 
-def _without(kept: str) -> dict[str, float]:
-    return {kind: 0.0 for kind in OPERATIONS if kind != kept}
-
-
-def layer_panel(key: str, words: str, e: Evaluation) -> Panel:
+def layer_panel(key: str, words: str, e: Evaluation, profile: Profile) -> Panel:
     """Return energy by kind of operation, and spike rate, of every layer of an architecture."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
     try:
-        rows = layer_energies(e)
+        rows = layer_energies(e, profile)
     except NasError as error:
         return Panel(key, words, missing=f"{error.what[:1].upper()}{error.what[1:]}.")
     if not rows:

@@ -57,12 +57,16 @@ class AttentionOperations:
         acs: Accumulates, each caused by a spike.
         spikes: Spikes of the mechanism's own neurons.
         neuron_steps: Membrane updates of the mechanism's own neurons.
+        synops: Those of the accumulates that meet a stored weight, not another spike.
+        dense: Multiply-accumulates that the ReLU twin makes in place of the accumulates.
     """
 
     macs: float = 0.0
     acs: float = 0.0
     spikes: float = 0.0
     neuron_steps: float = 0.0
+    synops: float = 0.0
+    dense: float = 0.0
 
     def __add__(self, other: AttentionOperations) -> AttentionOperations:
         return AttentionOperations(
@@ -70,6 +74,8 @@ class AttentionOperations:
             self.acs + other.acs,
             self.spikes + other.spikes,
             self.neuron_steps + other.neuron_steps,
+            self.synops + other.synops,
+            self.dense + other.dense,
         )
 
 
@@ -83,6 +89,11 @@ class Attention(nn.Module, ABC):
     def __init__(self, settings: AttentionSettings) -> None:
         super().__init__()
         self.settings = settings
+
+    @property
+    def states(self) -> int:
+        """Membranes and accumulators of a spiking mechanism; 0 for one on values."""
+        return 0
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         """Mix frames.
@@ -174,6 +185,8 @@ def count_projection(x: Tensor, mask: Tensor, n_out: int) -> AttentionOperations
         mask: ``[B, L]``.
         n_out: Output channels, of all maps that read ``x`` together.
     """
+    products = float(mask.sum()) * x.shape[2] * n_out
     if bool(((x == 0) | (x == 1)).all()):
-        return AttentionOperations(acs=float(x.count_nonzero()) * n_out)
-    return AttentionOperations(macs=float(mask.sum()) * x.shape[2] * n_out)
+        events = float(x.count_nonzero()) * n_out
+        return AttentionOperations(acs=events, synops=events, dense=products)
+    return AttentionOperations(macs=products)

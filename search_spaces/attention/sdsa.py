@@ -32,6 +32,11 @@ class SDSA(SpikingAttention):
             opened = frames.clear(opened)
         return opened, q * opened
 
+    @property
+    def accumulators(self) -> int:
+        """A sum of coincidences for every channel."""
+        return self.settings.width
+
     def _count_core(self, q: Tensor, k: Tensor, v: Tensor, frames: Frames) -> AttentionOperations:
         return AttentionOperations(acs=float((k * v).count_nonzero()))
 

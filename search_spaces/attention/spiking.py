@@ -67,12 +67,25 @@ class SpikingAttention(Attention):
         fired, spikes = self._mix(q, k, v, frames)
         # the attention neurons step once a frame, or once an utterance where that is enough
         steps = 3 * frames.valid + (frames.valid if len(fired) > 1 else len(frames.lengths))
+        between = self._count_core(q, k, v, frames)
         own = AttentionOperations(
             acs=_total(spikes) * width,
+            synops=_total(spikes) * width,
             spikes=_total(q) + _total(k) + _total(v) + _total(fired),
             neuron_steps=float(steps * width),
+            dense=self._count_twin(frames) - between.macs + float(frames.valid * width * width),
         )
-        return count_projection(x, mask, 3 * width) + self._count_core(q, k, v, frames) + own
+        return count_projection(x, mask, 3 * width) + between + own
+
+    @property
+    def states(self) -> int:
+        """Four membranes a channel, and what keys and values are gathered in."""
+        return (4 * self.settings.width + self.accumulators) if self.spiking else 0
+
+    @property
+    @abstractmethod
+    def accumulators(self) -> int:
+        """Sums over the frames that the mechanism keeps."""
 
     @abstractmethod
     def _mix(self, q: Tensor, k: Tensor, v: Tensor, frames: Frames) -> tuple[Tensor, Tensor]:

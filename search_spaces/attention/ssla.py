@@ -85,6 +85,11 @@ class SSLA(SpikingAttention):
         mean = width if self.settings.causal else 0
         return float(frames.valid * (width * dim + reads + mean))
 
+    @property
+    def accumulators(self) -> int:
+        """The context matrix of every head."""
+        return self.settings.width * head_dim(self.settings)
+
     def _heads(self, spikes: Tensor) -> Tensor:
         """``[L, B, D]`` -> ``[B, L, H, d]``."""
         return split_heads(spikes.transpose(0, 1), self.settings.heads)

@@ -15,6 +15,7 @@ from search_spaces.ttfs.layers import (
     FirstSpike,
     Readout,
     concatenated,
+    integer_weights,
     quantise_weights,
 )
 from search_spaces.ttfs.network import Discretisation, TTFSNetwork
@@ -38,5 +39,6 @@ __all__ = [
     "concatenated",
     "fold_after",
     "fold_before",
+    "integer_weights",
     "quantise_weights",
 ]

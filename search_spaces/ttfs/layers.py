@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -192,22 +193,45 @@ def concatenated(signals: Sequence[Signal], axis: int) -> Signal:
 
 
 @torch.no_grad()
-def quantise_weights(network: nn.Module, bits: int) -> None:
-    """Round the weights of every linear map to signed integers of so many bits, in place.
-
-    One scale for each output channel, symmetric about zero; biases, which live in thresholds,
-    keep their precision.
+def integer_weights(
+    weight: Tensor, bits: int, per: Literal["channel", "tensor"] = "channel"
+) -> tuple[Tensor, Tensor]:
+    """Round a weight to signed integers of so many bits, symmetric about zero.
 
     Args:
-        network: Any network.
-        bits: 2 or more.
+        weight: ``[out, ...]``.
+        bits: 2 or more; the integers lie within ``2^(bits - 1) - 1`` of 0.
+        per: One scale for each output channel, or for the whole tensor.
+
+    Returns:
+        The integers, in the type and shape of ``weight``, and the scales that give the weight
+        back: ``[out, 1, ...]``, or ``[1, 1, ...]`` per tensor.
+
+    Raises:
+        NasError: Fewer than 2 bits.
     """
     if bits < 2:
         raise NasError(f"weights of {bits} bit(s)", hint="a signed weight needs at least 2")
     top = 2 ** (bits - 1) - 1
+    largest = weight.flatten(1).abs().amax(1)
+    if per == "tensor":
+        largest = largest.amax(0, keepdim=True)
+    scale = largest.clamp_min(torch.finfo(weight.dtype).tiny) / top
+    scale = scale.view(-1, *(1,) * (weight.dim() - 1))
+    return (weight / scale).round(), scale
+
+
+@torch.no_grad()
+def quantise_weights(network: nn.Module, bits: int) -> None:
+    """Round the weights of every linear map to signed integers of so many bits, in place.
+
+    One scale for each output channel; biases, which live in thresholds, keep their precision.
+
+    Args:
+        network: Any network.
+        bits: See :func:`integer_weights`.
+    """
     for module in network.modules():
         if isinstance(module, nn.Linear | nn.Conv1d | nn.Conv2d):
-            flat = module.weight.flatten(1)
-            scale = flat.abs().amax(1).clamp_min(torch.finfo(flat.dtype).tiny) / top
-            shape = (-1, *(1,) * (module.weight.dim() - 1))
-            module.weight.copy_((module.weight / scale.view(shape)).round() * scale.view(shape))
+            whole, scale = integer_weights(module.weight, bits)
+            module.weight.copy_(whole * scale)

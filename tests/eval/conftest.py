@@ -96,6 +96,17 @@ def waveform_encoder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return save_waveform_encoder(tmp_path_factory.mktemp("waveform"))
 
 
+@pytest.fixture(scope="session")
+def whisper_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    from eval.ct2 import convert_whisper
+
+    from .plain_whisper import whisper_arrays, write_ct2
+
+    folder = tmp_path_factory.mktemp("whisper")
+    convert_whisper(write_ct2(whisper_arrays()), folder)
+    return folder
+
+
 @pytest.fixture
 def save_encoder() -> Callable[..., Path]:
     return save_waveform_encoder

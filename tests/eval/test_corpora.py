@@ -87,8 +87,7 @@ def test_absolute_paths(folder: Path, tmp_path_factory: pytest.TempPathFactory) 
         ("path,label,speaker", (GOOD[0], "x.npy,joy,s1"), ":3", "holds features"),
         ("path,label,speaker,split", ("a.wav,joy,s1,dev",), ":2", "unknown split 'dev'"),
         ("path,label,speaker", ('"a.wav,joy,s1',), ":2", "not a csv file"),
-        ("path,label,speaker", GOOD[:3], "", "only 2 speaker(s): s1, s2"),
-        ("path,label,speaker", (*GOOD, "e.wav,rage,s1"), "", "label 'rage' has 1 utterance"),
+        ("path,label,speaker", (*GOOD, "e.wav,rage,s1"), ":6", "label 'rage' has 1 utterance"),
         ("path,label,speaker", ("a.wav,x,1", "b.wav,x,2", "c.wav,x,3"), "", "only one label"),
         (
             "path,label,speaker,split",

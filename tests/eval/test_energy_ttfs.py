@@ -7,8 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from eval.energy.operations import OperationCounter
+from eval.energy.pricing import totals
 from eval.energy.profile import load_profile
-from eval.energy.table import totals
 from eval.energy.ttfs import fan_out
 from search_spaces.families import get_family
 from search_spaces.ttfs import (

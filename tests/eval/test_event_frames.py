@@ -316,7 +316,7 @@ def nas_check(folder: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, capture_output=True, text=True, check=False)
 
 
-def test_check_stops_at_the_first_bad_file(events_folder: Path) -> None:
+def test_check_names_a_bad_file(events_folder: Path) -> None:
     assert "events a sequence: 120 to 120, median 120" in nas_check(events_folder).stdout
     file = dict(np.load(events_folder / "3.npz"))
     np.savez(events_folder / "3.npz", **{**file, "t": file["t"][::-1]})

@@ -181,8 +181,8 @@ def test_an_evaluations_own_energies_are_kept_by_part() -> None:
     rows = [{**row, "spikes": 0.0, "neuron_steps": 0.0} for row in layers]
     e = evaluation(0, "plif", None, {"x": 1.0})
     e.metrics.update(layers=rows, energy_profile="45nm_fp32")
-    kept = beside(e, {"ua": 0.3, "operations": {"blocks": 4.0}})
+    kept = beside(e, {"ua": 0.3, "operations": {"blocks": 4.0}}, "45nm_fp32")
     assert kept["energies"] == pytest.approx(
         {"blocks": (4.6 + 13 * 0.9) * 1e-12, "project": 13.8e-12}
     )
-    assert beside(e, {"ua": 0.3}) == {"ua": 0.3}
+    assert beside(e, {"ua": 0.3}, None) == {"ua": 0.3}

@@ -14,6 +14,7 @@ import pytest
 from spaces import DOCUMENT, measure
 
 import nas
+from eval.energy.profile import load_profile
 from nas.evaluation import Evaluation
 from nas.report.attained import staircase
 from nas.report.compare import attainment, box_of, growth, seeds_of_one
@@ -219,7 +220,7 @@ def test_energies_of_the_layers_by_hand_and_their_sum() -> None:
     ]  # fmt: skip
     metrics = {"layers": layers, "energy_profile": "45nm_fp32"}
     e = Evaluation(0, Architecture({"a": 1}), 1.0, 1.0, 0, metrics=metrics)
-    rows = layer_energies(e)
+    rows = layer_energies(e, load_profile("45nm_fp32"))
     # Horowitz 2014: 4.6 pJ a multiply-accumulate, 0.9 pJ an accumulate or a comparison
     assert [r["energy"] for r in rows] == pytest.approx([136e-12, 2.7e-12], rel=1e-9, abs=0)
     assert sum(rows[0]["parts"].values()) == pytest.approx(136e-12, rel=1e-9, abs=0)

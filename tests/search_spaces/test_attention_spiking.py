@@ -41,12 +41,16 @@ def fired(node: torch.nn.Module, current: list[list[float]], log: dict[str, floa
     return out
 
 
+COUNTS = ("macs", "acs", "spikes", "neuron_steps", "synops", "dense")
+
+
 def meet(a: Attention, log: dict[str, float], *values: float) -> None:
     """Count values that meet: an event where all are spikes, a product anyhow otherwise."""
     if a.settings.neuron == "relu":
         log["macs"] += 1
     else:
         log["acs"] += all(values)
+        log["dense"] += 1
 
 
 def projected(
@@ -64,7 +68,12 @@ def projected(
             total = 0.0
             for m in range(D):
                 total += weight[n][m] * frame[m]
-                log["macs" if real else "acs"] += real or frame[m] == 1.0
+                if real:
+                    log["macs"] += 1
+                else:  # a stored weight; the twin multiplies by it whatever came in
+                    log["acs"] += frame[m] == 1.0
+                    log["synops"] += frame[m] == 1.0
+                    log["dense"] += 1
             row.append(total * scale[n] + shift[n])
         out.append(row)
     return out
@@ -108,7 +117,8 @@ def sdsa(a: Attention, q: list, k: list, v: list, log: dict[str, float]) -> list
             meet(a, log, k[t][n], v[t][n])
         running.append(sums[:])
     opened = fired(a.fire_attention, running if a.settings.causal else running[-1:], log)
-    log["macs"] += len(q) * D if a.settings.neuron == "relu" else 0  # a mask costs nothing
+    # a mask of spikes costs nothing, of values a product
+    log["macs" if a.settings.neuron == "relu" else "dense"] += len(q) * D
     opened = opened if a.settings.causal else opened * len(q)
     return [[x * y for x, y in zip(*rows, strict=True)] for rows in zip(q, opened, strict=True)]
 
@@ -154,7 +164,7 @@ def test_values_and_events_are_those_of_the_equations(
     kind: str, sparsity: float, causal: bool, neuron: str
 ) -> None:
     x, mask = batch()
-    log = dict.fromkeys(("macs", "acs", "spikes", "neuron_steps"), 0.0)
+    log = dict.fromkeys(COUNTS, 0.0)
     for chunk in (1, 4, 64):
         a = built(kind, sparsity=sparsity, causal=causal, chunk=chunk, neuron=neuron)
         y = a(x, mask)
@@ -193,7 +203,7 @@ def test_counting_changes_neither_statistics_nor_mode(kind: str) -> None:
 def test_context_is_the_mean_outer_product_of_keys_and_values() -> None:
     x, mask = batch()
     a = built("ssla")
-    log = dict.fromkeys(("acs", "spikes", "neuron_steps"), 0.0)
+    log = dict.fromkeys(COUNTS, 0.0)
     context = a.context(x, mask)
     assert context.shape == (3, H, D // H, D // H)
     for b, n in enumerate(LENGTHS):

@@ -65,7 +65,7 @@ def test_the_example_space_counts_what_brute_force_finds():
 
 
 A = "a: {int: [1, 4]}"
-EXTRA = ("description", "family", "searcher", "constraints")
+EXTRA = ("description", "family", "data", "searcher", "constraints")
 BOTH = ("a: {choice: [x, y]}", "b: {choice: [1, 2], when: {a: x}}")
 MALFORMED = {
     "misspelt top key": (
@@ -246,8 +246,9 @@ def test_the_json_schema_is_json_and_closed_to_unknown_keys():
         *one["properties"]
     }
     assert schema["additionalProperties"] is one["additionalProperties"] is False
-    directions = schema["properties"]["objectives"]["additionalProperties"]["enum"]
-    assert set(directions) == {"maximize", "minimize"}
+    short, long = schema["properties"]["objectives"]["additionalProperties"]["anyOf"]
+    assert set(short["enum"]) == {"maximize", "minimize"}
+    assert set(long["properties"]) == {"maximize", "minimize", "profile"}
 
 
 def test_numbers_and_words_are_read_as_people_write_them():
@@ -260,3 +261,27 @@ def test_numbers_and_words_are_read_as_people_write_them():
     assert (found.parameter("rate").low, found.parameter("rate").high) == (1e-4, 1.0)
     assert found.parameter("gate").choices == ("on", "off")
     assert found.parameter("flag").choices == (True, "no")
+
+
+def test_a_space_may_cut_recordings():
+    assert read(EXAMPLE).max_seconds is None
+    assert read(EXAMPLE + "data: {max_seconds: 12}\n").max_seconds == 12
+    assert read(EXAMPLE + "data: {max_seconds: 0.5}\n").max_seconds == 0.5
+
+
+@pytest.mark.parametrize(
+    ("data", "where", "told"),
+    [
+        ("{max_second: 12}", "s.yaml:10:data.max_second", "did you mean 'max_seconds'"),
+        ("{max_seconds: 0}", "s.yaml:10:data.max_seconds", "greater than or equal to 0.025"),
+        ("{max_seconds: .inf}", "s.yaml:10:data.max_seconds", "less than or equal to 1000000"),
+        ("{max_seconds: .nan}", "s.yaml:10:data.max_seconds", "greater than or equal to 0.025"),
+        ("{max_seconds: long}", "s.yaml:10:data.max_seconds", "not 'long'"),
+        ("12", "s.yaml:10:data", "valid dictionary, not 12"),
+    ],
+)
+def test_mistakes_in_what_is_asked_of_the_data(data: str, where: str, told: str):
+    with pytest.raises(NasError) as caught:
+        read(EXAMPLE + f"data: {data}\n")
+    assert caught.value.where == where
+    assert told in str(caught.value)

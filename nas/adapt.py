@@ -1,0 +1,258 @@
+"""An exported network at another frame rate, without training."""
+
+from __future__ import annotations
+
+import math
+import tempfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from nas.export import Exported, read_folder, write_folder
+from nas.recordings import Recordings, at_both_rates, what_frames_hold
+from search_spaces.errors import NasError, nearest
+
+if TYPE_CHECKING:
+    from torch import nn
+
+    from eval.features import Dataset
+    from eval.resolution import Adapted, Inputs
+
+Say = Callable[[str], None]
+Step = Callable[[int, int], None]
+
+MOST = 256  # utterances that spikes are counted on: a ratio of counts needs no more
+
+
+def adapt(
+    exported: Path,
+    to: float,
+    *,
+    rate: float | None = None,
+    method: str = "auto",
+    inputs: Inputs | None = None,
+    data: str | None = None,
+    class_map: str | Path | None = None,
+    part: str | None = None,
+    folder: Path | None = None,
+    say: Say,
+    step: Step,
+) -> dict[str, Any]:
+    """Change the frame rate of an export by every method, and keep one.
+
+    Args:
+        exported: Export folder with weights.
+        to: New frame rate [Hz].
+        rate: The export's own [Hz]; None takes the one it records, another is refused.
+        method: One of `eval.resolution.METHODS`, or ``auto``: the one by which the layers'
+            spike counts stay nearest to the source's on recordings at both rates, labels unread.
+        inputs: What a frame holds; None for what the corpus says, else ``held``.
+        data: Another corpus with the same classes to count and measure on; None takes the one
+            of the search.
+        class_map: YAML file with the class of each label of ``data``.
+        part: ``validation`` (the default) or ``test``: which speakers of the search's corpus to
+            measure on; not with ``data``.
+        folder: Where to write the adapted export, or None.
+        say: Takes lines about slow preparations.
+        step: Told (done, all) while methods are measured.
+
+    Returns:
+        ``hash``, ``from``, ``to``, ``ratio`` of the network's step, ``method``, ``corpus``,
+        ``measured_on`` (None where the weights have seen everything), ``source`` and ``rows``:
+        a dict per method with ``method``, ``refusal``, ``notes``, ``distance``, ``layers``
+        (spikes over the source's) and, of unseen speakers, ``metrics``.
+
+    Raises:
+        NasError: No weights, a rate that is none, recordings that cannot be had at it, or a
+            network that cannot run at it.
+    """
+    from eval.process import prepare_cpu
+    from eval.resolution import COMPARED, METHODS, compare, has_memory
+    from eval.weights import load_network
+
+    model = read_folder(exported)
+    weights = exported / "model.safetensors"
+    if not weights.is_file():
+        raise NasError(
+            "this export has no weights",
+            where=str(exported),
+            hint="export a member of the front, or nas train DIR --out NEW",
+        )
+    if folder is not None and folder.exists():
+        raise NasError(
+            "the output folder exists already", where=str(folder), hint="choose another --out"
+        )
+    if method not in (*METHODS, "auto"):
+        raise NasError(f"no method {method!r}", hint=nearest(method, ("auto", *METHODS)))
+    if data is not None and part is not None:
+        raise NasError("--on chooses speakers of the search's corpus, not of --data")
+    own = _rates(model, rate, to)
+    prepare_cpu()
+    recordings = at_both_rates(model, own, to, inputs, data, class_map, part, say)
+    inputs = what_frames_hold(recordings.before, inputs)
+    before = recordings.before
+    network = load_network(
+        weights, model.architecture, model.config["family"], before.shape, len(before.classes)
+    )
+    steps_differ = has_memory(network) and recordings.ratio != 1
+    compared = COMPARED if steps_differ else ("integral", "none")
+    if method not in (*compared, "auto"):
+        compared = (*compared, method)
+    seen = recordings.fold.fit if len(recordings.fold.fit) else recordings.fold.held
+    counted = seen[:: math.ceil(len(seen) / MOST)]
+    found = compare(
+        network, recordings.ratio, before, recordings.after, counted,
+        inputs=inputs, methods=compared,
+    )  # fmt: skip
+    chosen = _chosen(found, method)
+    rows = []
+    for i, one in enumerate(found):
+        if one.network is not None and one.method != "none" and to != own:
+            _refit(one.network, recordings.after, seen)
+        rows.append(_row(one, model, recordings))
+        step(i + 1, len(found))
+    result: dict[str, Any] = {
+        "hash": model.architecture.hash,
+        "from": own,
+        "to": to,
+        "ratio": recordings.ratio,
+        "inputs": inputs,
+        "method": chosen.method,
+        "corpus": before.name,
+        "measured_on": recordings.held_of,
+        "source": _measured(network, model, before, recordings),
+        "rows": rows,
+    }
+    if folder is not None:
+        _write(folder, model, recordings, chosen, result, method)
+    return result
+
+
+def _rates(model: Exported, given: float | None, to: float) -> float:
+    """Check both rates and return the export's own."""
+    for name, rate in (("--from", given), ("--to", to)):
+        if rate is not None and not 0 < rate < math.inf:
+            raise NasError(f"{name} {rate:g} is no frame rate", hint="give a number above 0")
+    features, source = model.config.get("features") or {}, model.config.get("source") or {}
+    own = source.get("frame_rate") or features.get("frame_rate")
+    if own is None or not source or not model.config.get("family"):
+        raise NasError("this export does not say what it was trained on", where=str(model.folder))
+    if given is not None and given != own:
+        raise NasError(
+            f"this network was trained at {own:g} frames a second, not at {given:g}",
+            where=str(model.folder),
+            hint=f"give --from {own:g}, or leave it out",
+        )
+    return float(own)
+
+
+def _chosen(found: list[Adapted], method: str) -> Adapted:
+    from eval.resolution import choose
+
+    if method == "auto":
+        return choose(found)
+    chosen = next(a for a in found if a.method == method)
+    if chosen.network is None:
+        raise NasError(f"{method}: {chosen.refusal}", hint="--method auto takes one that can")
+    return chosen
+
+
+def _refit(network: nn.Module, dataset: Dataset, seen: Any) -> None:
+    from eval.batches import collate, ordered
+    from eval.resolution import refit
+
+    refit(network, (collate(dataset, batch)[:2] for batch in ordered(seen, 64)))
+
+
+def _row(one: Adapted, model: Exported, recordings: Recordings) -> dict[str, Any]:
+    row: dict[str, Any] = {
+        "method": one.method,
+        "refusal": one.refusal,
+        "notes": list(one.notes),
+        "distance": one.distance,
+        "layers": dict(one.ratios),
+        "metrics": None,
+    }
+    if one.network is not None:
+        row["metrics"] = _measured(one.network, model, recordings.after, recordings)
+    return row
+
+
+def _measured(
+    network: nn.Module, model: Exported, dataset: Dataset, recordings: Recordings
+) -> dict[str, Any] | None:
+    """Measure on speakers that the weights have not seen; None where there are none."""
+    import torch
+
+    from eval.energy.operations import OperationCounter
+    from eval.evaluate import Trained, count_parameters, measure
+    from eval.training import predict
+
+    held = recordings.fold.held
+    if not len(held):
+        return None
+    with OperationCounter(network).counting() as counter:
+        logits = predict(network, dataset, held)
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(dataset.labels[held]))
+    done = Trained(
+        network=network,
+        parameters=count_parameters(network),
+        state={},
+        fold=recordings.fold,
+        predicted=logits.argmax(1).numpy(),
+        loss=float(loss),
+        operations=counter.table(),
+    )
+    return measure([done], dataset, model.config.get("profile") or "45nm_fp32")
+
+
+def _write(
+    folder: Path,
+    model: Exported,
+    recordings: Recordings,
+    chosen: Adapted,
+    result: Mapping[str, Any],
+    asked: str,
+) -> None:
+    from eval.weights import save_weights
+    from nas.cli.output import finite
+
+    own, to, after = result["from"], result["to"], recordings.after
+    remade = ("format", "values", "environment", "held_out")
+    config = {k: v for k, v in model.config.items() if k not in remade}
+    source = after.source if recordings.searched else {**config["source"], "frame_rate": to}
+    told = f"adapted from {own:g} to {to:g} frames a second by {chosen.method}, without training"
+    config |= {
+        "features": {**model.config["features"], "frame_rate": to},
+        "source": source,
+        "weights": f"{config.get('weights', 'trained weights')}; {told}",
+        "adapted": {
+            "from": str(model.folder),
+            "from_rate": own,
+            "to_rate": to,
+            "method": chosen.method,
+            "asked": asked,
+            "inputs": result["inputs"],
+            "notes": list(chosen.notes),
+            "before": config.get("adapted"),
+        },
+    }
+    held_out = model.config.get("held_out")
+    # frames put together here cannot be had again by reading the corpus's files
+    if recordings.searched and recordings.features is not None:
+        config["features"]["sampling"] = recordings.features.get("sampling")
+        if held_out is not None:
+            config["held_out"] = {**held_out, "digest": after.digest}
+    row = next(r for r in result["rows"] if r["method"] == chosen.method)
+    metrics = {
+        "measured_on": result["measured_on"] or f"nothing at {to:g} frames a second",
+        **(row["metrics"] or {}),
+        "adaptation": [
+            finite({k: v for k, v in r.items() if k != "metrics"}) for r in result["rows"]
+        ],
+    }
+    assert chosen.network is not None
+    with tempfile.TemporaryDirectory() as scratch:
+        weights = Path(scratch) / "model.safetensors"
+        save_weights(chosen.network, weights)
+        write_folder(folder, model.architecture, config, metrics, weights)

@@ -1,0 +1,160 @@
+"""Protocols in requests, in records, and in what is said about results."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from search_spaces.errors import NasError
+
+if TYPE_CHECKING:
+    from eval.corpora import Corpus
+    from eval.protocols import Folding
+
+# What a request for a split may hold; None each for the corpus's usual protocol.
+KEYS = ("protocol", "speaker_dependent", "folds")
+
+FILE = "folds.json"  # in a run's folder and an export, where the folds came from a file
+
+WARNING = (
+    "speaker-dependent: tested on voices known from training, not comparable with"
+    " speaker-independent figures"
+)
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Split:
+    """How the corpus of a request is split.
+
+    Args:
+        corpus: Opened as the request says.
+        folding: Its protocol.
+    """
+
+    corpus: Corpus
+    folding: Folding
+
+    def file(self) -> str | None:
+        """Return the content of ``folds.json``, where the folds came from a file."""
+        from eval.fold_files import FromFile
+        from eval.fold_json import render
+
+        splitter = self.folding.splitter
+        if not isinstance(splitter, FromFile):
+            return None
+        return render(
+            self.corpus,
+            splitter.members,
+            protocol=self.folding.name,
+            speaker_dependent=self.folding.share,
+            source=splitter.source,
+        )
+
+    def source(self) -> str | None:
+        """Return where the folds were first read, where they came from a file."""
+        from eval.fold_files import FromFile
+
+        splitter = self.folding.splitter
+        return splitter.source if isinstance(splitter, FromFile) else None
+
+    def digest(self) -> str | None:
+        """Return what tells folds of a file from others; None of a named protocol."""
+        from eval.fold_files import FromFile
+
+        splitter = self.folding.splitter
+        return splitter.digest() if isinstance(splitter, FromFile) else None
+
+
+def open_split(request: Mapping[str, Any], say: Say, test_fold: int | None = None) -> Split:
+    """Open the corpus of a request and see that it can be split, before it is encoded.
+
+    Args:
+        request: ``data``, ``class_map``, ``skip_bad``, and what ``KEYS`` names.
+        say: Told what is fetched.
+        test_fold: The outer fold whose inner folds are tried too.
+
+    Raises:
+        NasError: The corpus cannot be opened, or not be split so.
+    """
+    from eval.bad_files import BadFiles
+    from eval.corpora import open_corpus, read_class_map
+    from eval.folding import choose_folding
+    from eval.folds import Groups
+
+    class_map = read_class_map(request.get("class_map"))
+    bad = BadFiles(skip=bool(request.get("skip_bad")), offer=True)
+    corpus = open_corpus(request.get("data"), say, class_map, bad)
+    folding = choose_folding(
+        corpus,
+        protocol=request.get("protocol"),
+        folds=request.get("folds"),
+        speaker_dependent=bool(request.get("speaker_dependent")),
+        class_map=class_map,
+    )
+    table = Groups.of(corpus)
+    outer = folding.outer(table)
+    if test_fold is not None and 0 <= test_fold < len(outer):
+        folding.inner(table, outer[test_fold].fit)
+    return Split(corpus, folding)
+
+
+def open_recorded(
+    request: Mapping[str, Any], record: Mapping[str, Any], folder: Path, say: Say
+) -> Split:
+    """Open a corpus with the split of a record.
+
+    Args:
+        request: ``data`` and ``class_map``.
+        record: See `recorded`.
+        folder: See `recorded`.
+        say: Told what is fetched.
+
+    Raises:
+        NasError: As `open_split`, or the file of the folds is not the one of the record.
+    """
+    split = open_split({**request, **recorded(record, folder)}, say)
+    if split.digest() != record.get("folds"):
+        raise NasError(
+            "these are not the folds of the record: the file has changed",
+            where=str(folder / FILE),
+            hint="put the file back, or start again with --folds",
+        )
+    return split
+
+
+def recorded(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:
+    """Return the request for the split of a record.
+
+    Args:
+        record: The evaluator's part of ``run.yaml``, or an export's ``config.json``. One that
+            names no protocol was written before they had names, and means the automatic one.
+        folder: Where it lies, and the file with its folds.
+    """
+    from eval.splitters import AUTOMATIC
+
+    return {
+        "protocol": record.get("protocol") or AUTOMATIC,
+        "speaker_dependent": bool(record.get("speaker_dependent")),
+        "folds": str(folder / FILE) if record.get("folds") else None,
+    }
+
+
+def described(record: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what every document of results says of the split; nothing without a corpus."""
+    if record.get("kind", "corpus") != "corpus":
+        return {}
+    from eval.splitters import AUTOMATIC
+
+    return {
+        "protocol": record.get("protocol") or AUTOMATIC,
+        "speaker_dependent": bool(record.get("speaker_dependent")),
+    }
+
+
+def speaker_dependent(record: Mapping[str, Any]) -> bool:
+    """Tell whether the figures under a record are of voices known from training."""
+    return bool(record.get("speaker_dependent"))

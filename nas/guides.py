@@ -1,0 +1,46 @@
+"""Which guides a new run has: what was asked for, what it defaults to, what would do nothing."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from nas.proxy import KINDS
+from search_spaces.errors import NasError, nearest
+
+
+def proxy_kind(asked: str | None, guided: bool, evaluator: Any) -> str:
+    """Return the proxy of a new run; one that nobody would listen to is a mistake."""
+    able = guided and hasattr(evaluator, "family")
+    if asked is None:
+        return "supernet" if able else "none"
+    if asked not in KINDS:
+        raise NasError(f"unknown proxy {asked!r}", hint=nearest(asked, KINDS))
+    if asked != "none" and not able:
+        why = "an evaluator of your own has no ReLU counterpart" if guided else "nothing is guided"
+        raise NasError(f"proxy {asked!r} would not be used: {why}", hint="leave --proxy out")
+    return asked
+
+
+def can_warm(asked: bool | None, evaluator: Any) -> bool:
+    """Return whether trainings begin from a ReLU supernet's weights.
+
+    Raises:
+        NasError: Asked for where there is none.
+    """
+    if asked and not hasattr(evaluator, "family"):
+        raise NasError("an evaluator of your own has no ReLU weights to begin from")
+    return bool(asked)
+
+
+def remeasures(asked: bool | None, guided: bool, evaluator: Any) -> bool:
+    """Return whether contenders are measured again.
+
+    Raises:
+        NasError: Asked for where nothing is guided.
+    """
+    if asked and not guided:
+        raise NasError(
+            "nothing is guided, so nothing says what is worth measuring again",
+            hint="--searcher auto, or --guidance",
+        )
+    return guided and hasattr(evaluator, "family") if asked is None else asked

@@ -1,0 +1,1 @@
+"""From an export folder to other machines: NIR graphs, ONNX files, integer weights."""

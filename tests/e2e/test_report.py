@@ -62,7 +62,7 @@ def test_bars_and_matrix_show_the_record(run: RunData, sections: dict[str, Secti
     name = run.knee.architecture.hash
     layers = found[f"layers-{name}"].figure
     drawn = sum(sum(t.x) for t in layers.data if t.name and t.showlegend is not False)
-    assert drawn == pytest.approx(1e3 * run.knee.objectives["energy"], abs=0)
+    assert drawn == pytest.approx(1e3 * run.knee.objectives["energy"], rel=1e-9, abs=0)
     matrix = found[f"confusion-{name}"].figure.data[0]
     counts = run.knee.metrics["confusion"]
     assert sum(map(sum, counts)) == 24  # two validation speakers of 12

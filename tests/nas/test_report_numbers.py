@@ -222,9 +222,9 @@ def test_energies_of_the_layers_by_hand_and_their_sum() -> None:
     e = Evaluation(0, Architecture({"a": 1}), 1.0, 1.0, 0, metrics=metrics)
     rows = layer_energies(e, load_profile("45nm_fp32"))
     # Horowitz 2014: 4.6 pJ a multiply-accumulate, 0.9 pJ an accumulate or a comparison
-    assert [r["energy"] for r in rows] == pytest.approx([136e-12, 2.7e-12], abs=0)
-    assert sum(rows[0]["parts"].values()) == pytest.approx(136e-12, abs=0)
-    assert rows[1]["parts"]["comparisons"] == pytest.approx(1.8e-12, abs=0)
+    assert [r["energy"] for r in rows] == pytest.approx([136e-12, 2.7e-12], rel=1e-9, abs=0)
+    assert sum(rows[0]["parts"].values()) == pytest.approx(136e-12, rel=1e-9, abs=0)
+    assert rows[1]["parts"]["comparisons"] == pytest.approx(1.8e-12, rel=1e-9, abs=0)
     assert [r["rate"] for r in rows] == [None, 0.25]
 
 

@@ -180,7 +180,7 @@ def test_several_runs_stand_side_by_side(folder: Path) -> None:
     assert found["curves-ua"].figure is not None
     cheapest = min(e.objectives["energy"] for r in runs for e in r.front)
     best = found["attainment-ua-energy"].figure.data[0]
-    assert min(best.x) == pytest.approx(1e3 * cheapest, abs=0)
+    assert min(best.x) == pytest.approx(1e3 * cheapest, rel=1e-9, abs=0)
     table = {row[0]: row[1:] for row in costs(runs).rows}
     assert table["units"] == ["15", "15"]
     seeds = {row[0]: row[1:] for row in reproduce(runs)[0].rows}["seed"]

@@ -18,7 +18,7 @@ from nas.cli.output import Out, millijoules, with_output
 )
 @click.option("--seeds", default=3, show_default=True, type=click.IntRange(1))
 @click.option("--only", multiple=True, metavar="NAME", help="These only; ablations by name too.")
-@click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
+@click.option("--encoder", help="Name, folder or cochlea.  [default: whisper-tiny.en]")
 @click.option("--layer", type=int, help="Hidden layer of the encoder.")
 @click.option("--frame-rate", type=float, help="Frames per second after pooling.")
 @click.option(

@@ -26,7 +26,7 @@ Examples:
 @click.option(
     "--data", help="Corpus name, a corpus's folder, or LAYOUT:FOLDER.  [default: polish]"
 )
-@click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
+@click.option("--encoder", help="Name, folder or cochlea.  [default: whisper-tiny.en]")
 @click.option("--layer", type=int, help="Hidden layer of the encoder.  [default: the middle one]")
 @click.option("--frame-rate", type=float, help="Frames per second after pooling.")
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")

@@ -38,7 +38,7 @@ Examples:
 @click.option("--out", "out_folder", help="Folder of the run.  [default: runs/<space>-<date>-<n>]")
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run.")
 @click.option("--evaluator", help="file.py:function or package.module:function.")
-@click.option("--encoder", help="Encoder name or folder.  [default: whisper-tiny.en]")
+@click.option("--encoder", help="Name, folder or cochlea.  [default: whisper-tiny.en]")
 @click.option("--layer", type=int, help="Hidden layer of the encoder.")
 @click.option("--frame-rate", type=float, help="Frames per second after pooling.")
 @click.option(

@@ -17,14 +17,17 @@ from nas.cli.output import Out, percent, with_output
 @click.option("--best", metavar="WHICH", help="knee, or an objective's name.  [default: knee]")
 @click.option("--trial", metavar="HASH", help="Start of an architecture's hash.")
 @click.option("--out", "folder", required=True, type=click.Path(path_type=Path))
+@click.option("--verify", is_flag=True, help="Load it again and reproduce its figures.")
 @with_output
-def export(run: Path, best: str | None, trial: str | None, folder: Path, out: Out) -> None:
+def export(
+    run: Path, best: str | None, trial: str | None, folder: Path, verify: bool, out: Out
+) -> None:
     """Write one architecture of a run as a folder.
 
     \b
     Examples:
       nas export runs/pts_snn-2026-11-21-1 --best knee --out best/
-      nas export RUN --trial 3fa9 --out small/
+      nas export RUN --trial 3fa9 --out small/ --verify
     """  # noqa: D301
     from nas.export import choose
     from nas.export import export as write
@@ -37,12 +40,23 @@ def export(run: Path, best: str | None, trial: str | None, folder: Path, out: Ou
     if "model.safetensors" not in files:
         out.say("no weights are kept for this one (they are for the front of a corpus run)")
 
+    verified: dict[str, Any] = {}
+    if verify:
+        from nas.verify import verify as measure_again
+
+        verified = {"verified": measure_again(path, out.say)}
+
     def human() -> None:
         out.line(f"{chosen.architecture.hash} -> {path}: {', '.join(files)}")
+        for row in verified.values():
+            out.line(
+                f"verified on {row['measured_on']}: wa {percent(row['wa'][1])} %,"
+                f" ua {percent(row['ua'][1])} %, as recorded"
+            )
         out.line(f"next: nas train {path} --data CORPUS")
 
     out.result(
-        {"hash": chosen.architecture.hash, "folder": str(path), "files": files},
+        {"hash": chosen.architecture.hash, "folder": str(path), "files": files, **verified},
         human,
         lambda: [str(path)],
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -12,53 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 import yaml
+from small import SPEAKERS, run
 
 import nas
 from eval.features import Dataset
 from search_spaces.errors import NasError
-
-CLASSES = ("angry", "calm", "sad")
-SPEAKERS = ("ann", "bob", "cat", "dan")
-
-
-def run(*arguments: str | Path, env: dict[str, str] | None = None) -> Any:
-    """Run a command with ``--json`` and return its document."""
-    done = subprocess.run(
-        [sys.executable, "-m", "nas", *map(str, arguments), "--json"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, **(env or {})},
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
-
-
-@pytest.fixture(scope="module")
-def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four speakers, three classes, frames of 12 dimensions around a mean per class."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    means = rng.normal(size=(len(CLASSES), 12))
-    rows = ["path,label,speaker"]
-    for speaker in SPEAKERS:
-        offset = 0.3 * rng.normal(size=12)
-        for label, mean in zip(CLASSES, means, strict=True):
-            for i in range(6):
-                frames = mean + offset + rng.normal(size=(int(rng.integers(4, 15)), 12))
-                np.save(folder / f"{speaker}-{label}-{i}.npy", frames.astype(np.float32))
-                rows.append(f"{speaker}-{label}-{i}.npy,{label},{speaker}")
-    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
-    return folder
-
-
-@pytest.fixture(scope="module")
-def finished(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("runs") / "small"
-    document = run(
-        "search", "--space", "pts_snn_small", "--data", corpus, "--budget", 8, "--out", folder
-    )
-    assert document["front"]
-    return folder
 
 
 def test_the_record_holds_everything_a_result_needs(finished: Path, corpus: Path) -> None:
@@ -258,47 +215,6 @@ def test_a_space_without_anything_to_train_says_so(corpus: Path, tmp_path: Path)
     assert done.returncode == 1
     assert "no architecture of the space can be built" in done.stderr
     assert nas.open_run(tmp_path / "run").spent == 0
-
-
-def test_an_export_reproduces_its_figures_and_retrains(
-    finished: Path, corpus: Path, tmp_path: Path
-) -> None:
-    from safetensors.torch import load_file
-
-    from eval.evaluate import count_parameters
-    from eval.features import load_dataset
-    from eval.folds import inner_folds, outer_folds
-    from eval.recall import recall
-    from eval.training import predict
-    from search_spaces.families import get_family
-
-    best = tmp_path / "best"
-    assert "model.safetensors" in run("export", finished, "--best", "knee", "--out", best)["files"]
-    config = json.loads((best / "config.json").read_text())
-    metrics = json.loads((best / "metrics.json").read_text())
-    values = yaml.safe_load((best / "architecture.yaml").read_text())
-    dataset = load_dataset(corpus)
-    network = get_family(config["family"]).build(values, dataset.dim, len(config["classes"]))
-    network.load_state_dict(load_file(best / "model.safetensors"))
-    fold = inner_folds(dataset, outer_folds(dataset)[0].fit)[0]
-    predicted = predict(network, dataset, fold.held).argmax(1).numpy()
-    measured = recall(dataset.labels[fold.held], predicted, 3)
-    assert (measured.wa, measured.ua) == (metrics["folds"][0]["wa"], metrics["folds"][0]["ua"])
-    assert count_parameters(network) == metrics["parameters"]
-    card = (best / "README.md").read_text()
-    assert config["hash"] in card
-    assert "memory and data movement" in card  # what the energy leaves out
-    assert "nas search" in card
-
-    retrained = run("train", best, "--data", corpus, "--out", tmp_path / "mine")
-    assert [r["fold"] for r in retrained["folds"]] == sorted(SPEAKERS)
-    mean = np.mean([r["ua"] for r in retrained["folds"]])
-    assert retrained["ua"]["mean"] == pytest.approx(mean)
-    kept = json.loads((tmp_path / "mine" / "metrics.json").read_text())
-    assert kept["ua"] == retrained["ua"]["mean"]
-    assert (tmp_path / "mine" / "model.safetensors").is_file()
-    again = run("train", tmp_path / "mine", "--data", corpus)
-    assert again["folds"] == retrained["folds"]
 
 
 def test_a_search_on_the_bundled_corpus(tmp_path: Path) -> None:

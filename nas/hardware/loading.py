@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 import yaml
-from torch import Tensor, nn
+from torch import nn
 
 from nas.export import Exported, read_folder
 from nas.hardware.tensors import Declared, check_declared, read_header, read_tensors
@@ -92,7 +92,12 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     declared = read_header(weights)
     shape = _shape(config, family, declared, folder)
     values = exported.architecture
-    expected = {k: (tuple(v.shape), v.dtype) for k, v in _meta(family, values, shape, classes)}
+    try:
+        with torch.device("meta"):  # shapes without memory
+            needed = skeleton(family, values, shape, len(classes)).state_dict()
+    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
+        raise NasError(f"this architecture cannot be built: {error}", where=str(folder)) from None
+    expected = {k: (tuple(v.shape), v.dtype) for k, v in needed.items()}
     check_declared(expected, declared, weights)
     network = skeleton(family, values, shape, len(classes))
     network.load_state_dict(read_tensors(weights))
@@ -129,17 +134,6 @@ def check_family(family: str, trusted: Collection[str], folder: Path) -> None:
         where=str(folder),
         hint=f"in Python: load(folder, trusted=[{family!r}])",
     )
-
-
-def _meta(
-    family: str, values: Mapping[str, Any], shape: Shape, classes: tuple[str, ...]
-) -> list[tuple[str, Tensor]]:
-    """Build without memory."""
-    try:
-        with torch.device("meta"):
-            return list(skeleton(family, values, shape, len(classes)).state_dict().items())
-    except (RuntimeError, OverflowError, TypeError, ValueError) as error:
-        raise NasError(f"this architecture cannot be built: {error}") from None
 
 
 def _read_text(folder: Path) -> Exported:

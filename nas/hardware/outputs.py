@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import importlib
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
+from eval.cache import scratch_dir
 from search_spaces.errors import NasError
 
 
@@ -45,16 +45,14 @@ def made_whole(path: Path) -> Iterator[Path]:
         NasError: The output exists, or its folder cannot be written to.
     """
     refuse_existing(path)
-    making = path.with_name(f".{path.name}.{os.getpid()}.making")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        yield making
-        refuse_existing(path)  # made by somebody else in the meantime
-        making.replace(path)
+        if not os.access(path.parent, os.W_OK):
+            raise NasError("no file can be made there", where=str(path.parent))
+        with scratch_dir(path.parent) as scratch:
+            making = scratch / path.name
+            yield making
+            refuse_existing(path)  # made by somebody else in the meantime
+            making.replace(path)
     except OSError as error:
         raise NasError(f"cannot write there: {error.strerror or error}", where=str(path)) from None
-    finally:
-        if making.is_dir():
-            shutil.rmtree(making, ignore_errors=True)
-        else:
-            making.unlink(missing_ok=True)

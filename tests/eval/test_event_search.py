@@ -119,9 +119,9 @@ def test_the_default_of_event_frames_is_recorded(
     opened: list[Any] = []
     real = corpora.open_corpus
 
-    def instead(data: Any, say: Any, class_map: Any) -> Any:
+    def instead(data: Any, say: Any, class_map: Any, bad: Any = None) -> Any:
         opened.append(data)
-        return real(events_folder, say, class_map)
+        return real(events_folder, say, class_map, bad)
 
     monkeypatch.setattr(features, "open_corpus", instead)
     monkeypatch.setattr(corpora, "open_corpus", instead)

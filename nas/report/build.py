@@ -16,7 +16,6 @@ from nas.report.panel import Panel, Section, Table, slug
 from nas.report.spaces import importance_panels, parallel_panels
 from nas.report.tested import tested_parts
 from nas.report.units import with_unit
-from nas.repricing import run_profile
 from search_spaces.errors import NasError
 
 ARROWS = "↑: higher is better, ↓: lower is better."
@@ -136,13 +135,10 @@ def _chosen(runs: Sequence[RunData], wanted: Sequence[Sequence[str]]) -> list[Pa
         parts.append(
             Table(["", *head], parameter_rows(run.study.space, members), title=f"Parameters{of}")
         )
-        profile = run_profile(run.study)
         for role, e in picked:
             key = e.architecture.hash if alone else f"{slug(run.label)}-{e.architecture.hash}"
             name = f"{e.architecture.hash} ({role}){of}"
-            parts.append(
-                layer_panel(f"layers-{key}", f"Energy and spike rate: {name}", e, profile)
-            )
+            parts.append(layer_panel(f"layers-{key}", f"Energy and spike rate: {name}", run, e))
             confusions.append(confusion_panel(f"confusion-{key}", f"Confusion: {name}", e))
     return [*parts, *confusions]
 

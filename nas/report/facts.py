@@ -14,6 +14,7 @@ from nas.report.panel import Table
 from nas.report.units import with_unit
 from nas.repricing import run_profile
 from nas.run_config import FILE
+from search_spaces.errors import NasError
 
 EXTRA = ("macro_f1", "parameters", "spikes", "spike_rate", "latency", "latency_steps")
 
@@ -43,7 +44,7 @@ def _summary(run: RunData, box: Box | None) -> dict[str, str]:
             "measured on": f"validation {_parts(source)} (never the test {_parts(source)}): "
             + ", ".join(map(str, source.get("validation") or [])),
             f"test {_parts(source)}": f"fold {source.get('test')}, not touched by the search",
-            "cost model of the energy": f"{run_profile(run.study).name}, head only",
+            "cost model of the energy": f"{_profile(run)}, head only",
         }
     else:
         facts["measured by"] = f"an evaluator of its own: {source.get('reference')}"
@@ -71,6 +72,13 @@ def _summary(run: RunData, box: Box | None) -> dict[str, str]:
         if grown.repeated:
             facts["hypervolume of the front's means"] = f"{100 * grown.front[-1]:.2f} % of the box"
     return facts
+
+
+def _profile(run: RunData) -> str:
+    try:
+        return run_profile(run.study).name
+    except NasError:  # of a later version, or a file that is gone
+        return str(run.study.config.evaluator.get("profile"))
 
 
 def costs(runs: Sequence[RunData]) -> Table:

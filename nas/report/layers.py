@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 from nas.cli.output import shown
 from nas.evaluation import Evaluation
+from nas.report.data import RunData
 from nas.report.panel import Panel
 from nas.report.style import colour, styled
 from nas.report.units import factor, label, unit, with_unit
+from nas.repricing import run_profile
 from search_spaces.errors import NasError
 from search_spaces.space import Space
 
@@ -18,6 +20,12 @@ if TYPE_CHECKING:
 
 WORDS = {"mac": "multiply-accumulates", "ac": "accumulates", "compare": "comparisons"}
 PLAIN = {"compares": 0.0}  # which the oldest records lack
+
+
+def has_layers(e: Evaluation) -> bool:
+    """Whether its metrics hold a table of layers; an own evaluator may mean another thing."""
+    table = e.metrics.get("layers")
+    return isinstance(table, list) and bool(table) and all(isinstance(r, dict) for r in table)
 
 
 def layer_energies(e: Evaluation, profile: Profile) -> list[dict[str, Any]]:
@@ -37,10 +45,9 @@ def layer_energies(e: Evaluation, profile: Profile) -> list[dict[str, Any]]:
     from eval.energy.pricing import Tables, charges, missing, needed
     from nas.energy_report import absent
 
-    table = e.metrics.get("layers")
-    if not isinstance(table, list) or not table:
+    if not has_layers(e):
         return []
-    table = [{**PLAIN, **row} for row in table]
+    table = [{**PLAIN, **row} for row in e.metrics["layers"]]
     if lacking := missing(table, needed(profile)):
         raise NasError(f"{e.architecture.hash} cannot be priced: {absent(lacking)}")
     rows: list[dict[str, Any]] = [
@@ -56,17 +63,33 @@ def layer_energies(e: Evaluation, profile: Profile) -> list[dict[str, Any]]:
     return rows
 
 
-def layer_panel(key: str, words: str, e: Evaluation, profile: Profile) -> Panel:
+def profile_of(run: RunData, e: Evaluation) -> Profile:
+    """Return the cost model that priced an evaluation: the run's, or what an own evaluator named.
+
+    Raises:
+        NasError: It is not known here, or none was named.
+    """
+    from eval.energy.profile import load_profile
+
+    if run.corpus:
+        return run_profile(run.study)
+    if "energy_profile" not in e.metrics:
+        raise NasError("its evaluator names no cost model of the energy")
+    return load_profile(str(e.metrics["energy_profile"]))
+
+
+def layer_panel(key: str, words: str, run: RunData, e: Evaluation) -> Panel:
     """Return energy by kind of operation, and spike rate, of every layer of an architecture."""
     import plotly.graph_objects as go
     from plotly.subplots import make_subplots
 
+    if not has_layers(e):
+        return Panel(key, words, missing="Its evaluator gave no table of layers.")
     try:
+        profile = profile_of(run, e)
         rows = layer_energies(e, profile)
     except NasError as error:
         return Panel(key, words, missing=f"{error.what[:1].upper()}{error.what[1:]}.")
-    if not rows:
-        return Panel(key, words, missing="Its evaluator gave no table of layers.")
     names = _distinct([label(r["layer"]) for r in rows])
     figure = make_subplots(
         rows=1, cols=2, shared_yaxes=True, column_widths=[0.66, 0.34], horizontal_spacing=0.03
@@ -110,7 +133,7 @@ def layer_panel(key: str, words: str, e: Evaluation, profile: Profile) -> Panel:
     )
     styled(figure, height=150 + 24 * len(rows), barmode="stack", showlegend=True)
     total = sum(r["energy"] for r in rows)
-    about = f"Sum of the layers {with_unit('energy', total)}, {e.metrics['energy_profile']}."
+    about = f"Sum of the layers {with_unit('energy', total)}, {profile.name}."
     return Panel(key, words, f"{about}{_first_of(e)}", figure)
 
 

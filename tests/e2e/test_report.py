@@ -12,6 +12,7 @@ from nas.confirm import confirm
 from nas.report import Panel, Section, Table, build, read_run
 from nas.report.data import RunData
 from nas.report.layers import layer_energies
+from nas.repricing import run_profile
 from nas.study import Study
 
 CLASSES = ("angry", "<i>calm</i>")
@@ -46,8 +47,9 @@ def sections(run: RunData) -> dict[str, Section]:
 
 
 def test_energies_of_the_layers_sum_to_the_evaluation(run: RunData) -> None:
+    profile = run_profile(run.study)
     for e in run.archive.evaluations:
-        rows = layer_energies(e)
+        rows = layer_energies(e, profile)
         assert len(rows) == len(e.metrics["layers"]) > 3
         assert sum(r["energy"] for r in rows) == pytest.approx(
             e.objectives["energy"], rel=1e-9, abs=0

@@ -261,3 +261,27 @@ def test_a_panel_without_figure_and_reason_is_refused() -> None:
 
 def test_a_run_never_confirmed_says_how(evil: Path) -> None:
     assert summary_of(read_run(evil)) == []
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"layers": ["conv", "pool"]}, "no table of layers"),
+        ({"layers": 3}, "no table of layers"),
+        ({"energy_profile": "my-chip"}, "Unknown energy profile"),
+        ({"energy_profile": None}, "names no cost model"),
+    ],
+)
+def test_layers_that_cannot_be_priced_say_so(
+    tmp_path: Path, change: dict[str, Any], words: str
+) -> None:
+    """Another cost model must not be put in the place of the one an evaluator names."""
+
+    def own(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        changed = {**hostile(architecture, fidelity, seed), **change}
+        return {k: v for k, v in changed.items() if v is not None}
+
+    nas.search(space=TINY, evaluator=own, searcher="random", budget=2, out=tmp_path / "run")
+    found = panels(build([read_run(tmp_path / "run")]))
+    [missing] = {p.missing for k, p in found.items() if k.startswith("layers-")}
+    assert words in missing

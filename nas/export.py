@@ -13,7 +13,7 @@ import yaml
 
 from eval.energy.profile import DEFAULT_PROFILE, load_profile, profile_names
 from nas.confirm import FILE as CONFIRM
-from nas.corpus import OPTIONS
+from nas.corpus import LATER, OPTIONS
 from nas.energy_report import EnergyReport, report
 from nas.evaluation import Evaluation
 from nas.folding import FILE as FOLDS_FILE
@@ -93,7 +93,9 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         "space": study.space.name,
         "hash": e.architecture.hash,
         "classes": e.metrics.get("classes"),
-        "features": {k: source.get(k) for k in ("data", *OPTIONS)},
+        "features": {
+            k: source.get(k) for k in ("data", *OPTIONS) if k not in LATER or source.get(k)
+        },
         **described(source),
         "folds": source.get("folds"),
         "source": source.get("source"),

@@ -49,7 +49,13 @@ def unseen(
         say(f"no utterance is known that these weights have not seen: measured on {RANDOM}")
         return None
     try:
-        found = unseen_utterances(model.exported, data, part, class_map=class_map, say=say)
+        try:
+            found = unseen_utterances(model.exported, data, part, class_map=class_map, say=say)
+        except (KeyError, TypeError, AttributeError, IndexError) as error:
+            raise NasError(
+                f"config.json does not say what the weights have seen: {error!r}",
+                where=str(model.exported.folder),
+            ) from None
         if found[0].shape != model.shape:
             raise NasError(
                 f"corpus {found[0].name!r} has inputs of shape {found[0].shape}",
@@ -102,6 +108,8 @@ def loss(
 
 
 def _compared(before: torch.Tensor, after: torch.Tensor) -> dict[str, Any]:
+    if not bool(before.isfinite().all()):
+        raise NasError("the network gives logits that are no numbers")
     difference = (after - before).abs()
     return {
         "clips": len(before),

@@ -156,6 +156,9 @@ def test_without_such_speakers_it_says_random_frames(tmp_path: Path):
     assert measuring.unseen(model, None, None, None, said.append) is None
     assert "random frames" in said[0]
     assert measuring.loss(model, fixed.network, None, 20, 0)["measured_on"] == "random frames"
+    export_folder(tmp_path / "odd", ON_DEVICE, features=3, held_out={"digest": 3})
+    assert measuring.unseen(read_model(tmp_path / "odd"), None, None, None, said.append) is None
+    assert "does not say" in said[-1]
     gone = {"digest": "x", "test_fold": 0, "test": "a", "validation": "b"}
     export_folder(tmp_path / "gone", ON_DEVICE, features={"data": "/gone"}, held_out=gone)
     model = read_model(tmp_path / "gone")

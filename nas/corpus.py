@@ -128,12 +128,17 @@ def load(request: Mapping[str, Any], say: Say) -> Dataset:
 
 def now_and_then(say: Say) -> Callable[[int, int], None]:
     """Report long extractions: a line every ten seconds."""
-    began = last = time.monotonic()
+    last = time.monotonic()
+    began: tuple[float, int] | None = None  # what comes before the first says nothing of speed
 
     def progress(done: int, total: int) -> None:
-        nonlocal last
-        if time.monotonic() - last >= 10:
-            last = time.monotonic()
-            say(f"{done}/{total} recordings, {(last - began) / done * (total - done):.0f} s left")
+        nonlocal last, began
+        now = time.monotonic()
+        began = began or (now, done)
+        if now - last >= 10:
+            last = now
+            new = done - began[1]
+            left = f", {(now - began[0]) / new * (total - done):.0f} s left" if new else ""
+            say(f"{done}/{total} recordings{left}")
 
     return progress

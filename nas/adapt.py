@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.export import Exported, read_folder, write_folder
+from nas.export import Exported, read_folder, weights_of, write_folder
 from nas.recordings import Recordings, at_both_rates, what_frames_hold
 from search_spaces.errors import NasError, nearest
 
@@ -71,13 +71,7 @@ def adapt(
     from eval.weights import load_network
 
     model = read_folder(exported)
-    weights = exported / "model.safetensors"
-    if not weights.is_file():
-        raise NasError(
-            "this export has no weights",
-            where=str(exported),
-            hint="export a member of the front, or nas train DIR --out NEW",
-        )
+    weights = weights_of(exported)
     if folder is not None and folder.exists():
         raise NasError(
             "the output folder exists already", where=str(folder), hint="choose another --out"

@@ -224,13 +224,16 @@ def _resume(
     if recorded["kind"] == "corpus":
         corpus = {k: recorded.get(k) if v is None else v for k, v in corpus.items()}
     chosen = _evaluator(evaluator, wanted_space, corpus, say)
+    described = plain(chosen.describe())
+    if "input_shape" not in recorded:  # of a record that was written before it was kept
+        described.pop("input_shape", None)
     asked = RunConfig(
         space=wanted_space,
         searcher=searcher or config.searcher,
         budget=config.budget,
         planned=config.planned,
         seed=config.seed if seed is None else int(seed),
-        evaluator=plain(chosen.describe()),
+        evaluator=described,
         **{k: getattr(config, k) if v is None else v for k, v in modes.items()},
     )
     different = config.differences(asked)

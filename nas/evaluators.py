@@ -235,6 +235,7 @@ class CorpusEvaluator:
             "digest": self.dataset.digest,
             "source": dict(self.dataset.source),
             "classes": list(self.dataset.classes),
+            "input_shape": self.dataset.shape,
             "family": self.reference,
             "protocol": self.protocol,
             "speaker_dependent": self.speaker_dependent,

@@ -93,6 +93,7 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         "space": study.space.name,
         "hash": e.architecture.hash,
         "classes": e.metrics.get("classes"),
+        **({"input_shape": source["input_shape"]} if "input_shape" in source else {}),
         "features": {
             k: source.get(k) for k in ("data", *OPTIONS) if k not in LATER or source.get(k)
         },
@@ -237,6 +238,22 @@ def _energy(
     others = [p for p in map(load_profile, profile_names()) if p.name != own.name]
     found = report(metrics, [own, *others], family=config.get("family"), architecture=architecture)
     return found if found.comparisons else None
+
+
+def weights_of(folder: Path) -> Path:
+    """Return the weights of an export.
+
+    Raises:
+        NasError: It has none.
+    """
+    weights = folder / "model.safetensors"
+    if not weights.is_file():
+        raise NasError(
+            "this export has no weights",
+            where=str(folder),
+            hint="export a member of the front, or nas train DIR --out NEW",
+        )
+    return weights
 
 
 def _confirmed(study: Study, e: Evaluation) -> list[dict[str, Any]]:

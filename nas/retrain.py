@@ -159,6 +159,7 @@ def _keep(
     written = {k: v for k, v in config.items() if k not in remade}
     written |= {
         "classes": list(dataset.classes),
+        "input_shape": dataset.shape,
         "source": dataset.source,
         "weights": f"trained on all {len(dataset)} utterances of {dataset.name}",
     }

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
-from nas.export import Exported, read_folder
+from nas.export import Exported, read_folder, weights_of
 from nas.folding import described, open_recorded
 from search_spaces.errors import NasError
 
@@ -54,13 +54,7 @@ def measure_robustness(
     from eval.weights import load_network
 
     model = read_folder(exported)
-    weights = exported / "model.safetensors"
-    if not weights.is_file():
-        raise NasError(
-            "this export has no weights",
-            where=str(exported),
-            hint="export a member of the front, or nas train DIR --out NEW",
-        )
+    weights = weights_of(exported)
     prepare_cpu()
     dataset, indices, where = unseen_utterances(model, data, part, class_map=class_map, say=say)
     held_out = data is None and model.config.get("held_out") is not None

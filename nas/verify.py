@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from search_spaces.errors import NasError
 CLOSE = 1e-9  # shares of the same counts, through the same arithmetic
 
 
-def verify(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
+def verify(
+    folder: Path, say: Callable[[str], None], trusted: Collection[str] = ()
+) -> dict[str, Any]:
     """Load an export and measure it on the utterances its weights have not seen.
 
     The weights are those of the first validation fold, so it is that fold's recall which has
@@ -21,6 +23,7 @@ def verify(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     Args:
         folder: Of a run on a corpus, with weights.
         say: Takes lines about slow preparations.
+        trusted: A family outside this package that may be imported, as the run's own.
 
     Returns:
         ``measured_on``, and ``wa`` and ``ua`` as ``[recorded, measured]``.
@@ -35,7 +38,7 @@ def verify(folder: Path, say: Callable[[str], None]) -> dict[str, Any]:
     from nas.robustness import unseen_utterances
 
     prepare_cpu()
-    model = read_model(folder)
+    model = read_model(folder, trusted)
     metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     rows = metrics.get("folds")
     if not rows:

@@ -44,7 +44,7 @@ def export(
     if verify:
         from nas.verify import verify as measure_again
 
-        verified = {"verified": measure_again(path, out.say)}
+        verified = {"verified": measure_again(path, out.say, [study.space.family or ""])}
 
     def human() -> None:
         out.line(f"{chosen.architecture.hash} -> {path}: {', '.join(files)}")

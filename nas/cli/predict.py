@@ -23,6 +23,7 @@ from nas.cli.output import Out, percent, with_output
     type=click.FloatRange(0),
     help="Audio encoded at a time; 0: one recording.  [default: 30]",
 )
+@click.option("--trust", multiple=True, metavar="MODULE:FAMILY", help="Import this family.")
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be used; exit code 0.")
 @with_output
 def predict(
@@ -32,6 +33,7 @@ def predict(
     encoder: str | None,
     device: str | None,
     batch_seconds: float | None,
+    trust: tuple[str, ...],
     skip_bad: bool,
     out: Out,
 ) -> None:
@@ -51,7 +53,9 @@ def predict(
     from eval.bad_files import BadFiles
     from nas.predict import BATCH_SECONDS, Predictor, recordings_of
 
-    predictor = Predictor(exported, encoder=encoder, device=device or "auto", say=out.say)
+    predictor = Predictor(
+        exported, encoder=encoder, device=device or "auto", trusted=trust, say=out.say
+    )
     bad = BadFiles(skip=skip_bad, offer=True)
     listed: Iterable[str] = sys.stdin if "-" in audio else ()
     room = BATCH_SECONDS if batch_seconds is None else batch_seconds

@@ -17,13 +17,12 @@ import torch
 import yaml
 from torch import nn
 
-from nas.export import Exported, read_folder
+from nas.export import Exported, read_folder, weights_of
 from nas.hardware.tensors import Declared, check_declared, read_header, read_tensors
 from search_spaces.errors import NasError, nearest
 from search_spaces.families import FAMILIES, get_family
 from search_spaces.ttfs import TTFSNetwork
 
-WEIGHTS = "model.safetensors"
 LARGEST_TEXT = 2**24  # bytes of a JSON or YAML file; a real one has some kilobytes
 MOST_CLASSES = 10_000
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib")
@@ -87,8 +86,7 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
         raise NasError("this architecture has no family to build it", where=str(folder))
     check_family(family, trusted, folder)
     classes = _classes(config, folder)
-    weights = folder / WEIGHTS
-    _only_safetensors(folder, weights)
+    weights = _only_safetensors(folder)
     declared = read_header(weights)
     shape = _shape(config, family, declared, folder)
     values = exported.architecture
@@ -189,7 +187,7 @@ def _classes(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
     return tuple(classes)
 
 
-def _only_safetensors(folder: Path, weights: Path) -> None:
+def _only_safetensors(folder: Path) -> Path:
     pickled = sorted(p.name for p in folder.iterdir() if p.suffix.lower() in PICKLES)
     if pickled:
         raise NasError(
@@ -198,12 +196,7 @@ def _only_safetensors(folder: Path, weights: Path) -> None:
             where=str(folder),
             hint="remove it if you know where it comes from; weights are read from safetensors",
         )
-    if not weights.is_file():
-        raise NasError(
-            "this export has no weights",
-            where=str(folder),
-            hint="export a member of the front, or nas train DIR --out NEW",
-        )
+    return weights_of(folder)
 
 
 def _clip(source: object) -> list[int] | None:

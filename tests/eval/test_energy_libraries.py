@@ -172,7 +172,6 @@ def test_a_residual_with_alpha_is_products_there_and_two_trains_here() -> None:
 
 
 def test_neurobench_itself_gives_what_its_definition_gives() -> None:
-    pytest.importorskip("neurobench")
     from neurobench.hooks.layer import LayerHook
     from neurobench.metrics.workload import SynapticOperations
     from neurobench.models import TorchModel

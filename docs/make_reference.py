@@ -32,7 +32,8 @@ def pages() -> dict[str, str]:
 def command_line() -> str:
     """Return the help of every command, as the terminal shows it."""
     lines = [NOTE, "", "# The command line", ""]
-    for path, command, context in _commands(cli, click.Context(cli, info_name="nas")):
+    root = click.Context(cli, info_name="nas", **cli.context_settings)
+    for path, command, context in _commands(cli, root):
         lines += [f"## {path}", "", "```", _help(command, context), "```", ""]
     return "\n".join(lines).rstrip() + "\n"
 

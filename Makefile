@@ -16,7 +16,7 @@ search: $(VENV)/.ready
 
 test: lint
 	@echo "== running the tests"
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.ready-dev
 	@echo "== checking style and types"

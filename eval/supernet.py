@@ -126,16 +126,23 @@ class Supernet:
         """Count the operations of a twin per utterance, by part of the network."""
         twin = Architecture(self.family.twin(architecture))
         if twin.hash not in self._operations:
-            self._operations[twin.hash] = self._count(twin)
+            self._operations[twin.hash] = self._count(self._seeded_twin(twin))
         return dict(self._operations[twin.hash])
 
-    def _count(self, twin: Architecture) -> dict[str, float]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)  # a sum over zeros would be counted as one over spikes
-            network = self.twin(twin).eval()
+    def _count(self, network: nn.Module) -> dict[str, float]:
+        network.eval()
         with OperationCounter(network).counting() as counter:
             network(*collate(self.dataset, _some(self.fold.held, COUNTED))[:2])
         return operations_by_part(counter.table())
+
+    def _seeded_twin(self, twin: Architecture) -> nn.Module:
+        """Build a twin whose own weights are always the same, and never zero.
+
+        A sum over zeros would be counted as one over spikes.
+        """
+        with torch.random.fork_rng(devices=[]):
+            torch.default_generator.manual_seed(0)  # torch.manual_seed looks at every device
+            return self.twin(twin)
 
     def inherit(self, network: nn.Module, architecture: Mapping[str, Any]) -> None:
         """Copy borrowed weights into a candidate or its twin, to begin a training from them.
@@ -243,13 +250,13 @@ class Supernet:
 
     @torch.no_grad()
     def _score(self, twin: Architecture) -> dict[str, float]:
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(0)
-            network = self.twin(twin)
+        network = self._seeded_twin(twin)
+        if twin.hash not in self._operations:  # whoever asks for a score asks for these
+            self._operations[twin.hash] = self._count(network)
         self._lend(network, twin, BRIEF)
         network.eval()
         held = _some(self.fold.held, SCORED)
-        logits = torch.cat([network(*collate(self.dataset, b)[:2]) for b in ordered(held, 64)])
+        logits = network(*collate(self.dataset, held)[:2])
         labels = self.dataset.labels[held]
         found = recall(labels, logits.argmax(1).numpy(), len(self.dataset.classes))
         loss = float(nn.functional.cross_entropy(logits, torch.from_numpy(labels)))

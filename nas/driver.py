@@ -102,8 +102,7 @@ def search(
         halving: Give every new architecture a first look of an eighth of the epochs, and go on
             with the best third only; a first look charges an eighth. Off by default.
         remeasure: Measure contenders for the front again, with another seed, where that is
-            worth more than something new; needs guidance. By default on where networks are
-            trained and off for an evaluator of your own, which may not scatter at all.
+            worth more than something new; needs guidance, and is on with it by default.
         workers: Evaluations at the same time (default 1). With one, and none of the four
             below, they run in this process; else Ray Tune runs them. May change on resume.
         ray_address: ``host:port`` of a running Ray cluster, or ``auto``; by default Ray is
@@ -182,7 +181,7 @@ def search(
             guidance=guided,
             proxy=proxy_kind(proxy, guided, chosen),
             warm_start=can_warm(warm_start, chosen),
-            remeasure=remeasures(remeasure, guided, chosen),
+            remeasure=remeasures(remeasure, guided),
             created={**describe_environment(command), "workers": places.describe()},
         )
         study = Study.create(folder, config, getattr(chosen, "files", None))

@@ -32,8 +32,11 @@ def can_warm(asked: bool | None, evaluator: Any) -> bool:
     return bool(asked)
 
 
-def remeasures(asked: bool | None, guided: bool, evaluator: Any) -> bool:
-    """Return whether contenders are measured again.
+def remeasures(asked: bool | None, guided: bool) -> bool:
+    """Return whether contenders are measured again: unless asked otherwise, where models can tell.
+
+    An evaluator that gives the same figures twice is found out by the first repeat, and one
+    that the models explain well sees none.
 
     Raises:
         NasError: Asked for where nothing is guided.
@@ -43,4 +46,4 @@ def remeasures(asked: bool | None, guided: bool, evaluator: Any) -> bool:
             "nothing is guided, so nothing says what is worth measuring again",
             hint="--searcher auto, or --guidance",
         )
-    return guided and hasattr(evaluator, "family") if asked is None else asked
+    return guided if asked is None else asked

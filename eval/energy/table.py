@@ -31,7 +31,7 @@ Rows of older records lack the columns from ``synops`` on.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -93,7 +93,7 @@ class LayerOperations:
 
     def per_sample(self, samples: int) -> Row:
         """Return plain data with the amounts divided by the number of samples."""
-        row = asdict(self)
+        row = dict(vars(self))
         for key in AMOUNTS:
             row[key] /= max(1, samples)
         return _rated(row)

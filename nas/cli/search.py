@@ -76,7 +76,7 @@ Examples:
     "--remeasure/--no-remeasure",
     default=None,
     help="Measure contenders again where that is worth more than something new."
-    "  [default: yes where networks are trained with guidance]",
+    "  [default: yes if guided]",
 )
 @click.option("--workers", type=int, help="Evaluations at the same time.  [default: 1]")
 @click.option(

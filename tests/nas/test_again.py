@@ -334,9 +334,14 @@ def test_promotions_do_not_keep_contenders_from_being_measured_again(tmp_path: P
     assert len(full) > len(set(full))
 
 
-def test_nothing_is_measured_again_unless_asked(tmp_path: Path) -> None:
-    hashes = [e.architecture.hash for e in search(tmp_path, noisily).evaluations]
-    assert len(set(hashes)) == 70
+def test_without_it_or_guidance_every_architecture_comes_once(tmp_path: Path) -> None:
+    for asked in ({"remeasure": False}, {"searcher": "nsga2"}):
+        study = search(tmp_path / next(iter(asked)), noisily, **asked)
+        assert len({e.architecture.hash for e in study.evaluations}) == 70
+
+
+def test_it_is_the_default_with_guidance(tmp_path: Path) -> None:
+    assert search(tmp_path, noisily).config.remeasure
 
 
 def test_without_guidance_it_is_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""Where fetched and computed things are kept between runs, and how they get there whole."""
+"""How fetched and computed things get into the cache whole."""
 
 from __future__ import annotations
 
@@ -11,28 +11,11 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
+from search_spaces.cache_folder import CACHE_VARIABLE as CACHE_VARIABLE
+from search_spaces.cache_folder import cache_dir as cache_dir
 from search_spaces.errors import NasError
 
-CACHE_VARIABLE = "NAS_CACHE"
-
 _TEMPORARY = ".tmp"
-
-
-def cache_dir(*parts: str) -> Path:
-    """Return a path inside the cache; nothing is created.
-
-    The root is ``$NAS_CACHE``, else ``$XDG_CACHE_HOME/nas``, else ``~/.cache/nas``.
-
-    Args:
-        parts: Folder names below the root.
-    """
-    if own := os.environ.get(CACHE_VARIABLE):
-        root = Path(own).expanduser()
-    elif shared := os.environ.get("XDG_CACHE_HOME"):
-        root = Path(shared).expanduser() / "nas"
-    else:
-        root = Path.home() / ".cache" / "nas"
-    return root.joinpath(*parts)
 
 
 def file_sha256(path: Path) -> str:

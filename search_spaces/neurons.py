@@ -1,19 +1,19 @@
 """Neurons behind one switch. The models are spikingjelly's; the CPU kernel is ours.
 
 On a CPU spikingjelly runs a multi-step neuron as a Python loop of small autograd operations.
-The same equations as one function with a hand-written backward pass cost a fraction of it
-(``benchmarks/neuron_kernel.py``); on other devices spikingjelly's own kernels run.
+The same equations as one function (``search_spaces.kernels``), equal to the last bit, cost a
+fraction of it (``benchmarks/neuron_kernel.py``); elsewhere spikingjelly's own kernels run.
 """
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
 from torch import Tensor, nn
 
+from search_spaces import kernels
 from search_spaces.buffers import LateBuffers
 
 NEURONS = ("if", "lif", "plif", "relu")
@@ -31,39 +31,19 @@ class _SpikeFunction(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, x: Tensor, w: Tensor | None, threshold: float) -> Tensor:
-        k = 1.0 if w is None else float(torch.sigmoid(w))
-        kept_share = 1.0 if w is None else 1.0 - k
-        # The membrane is kept negated: torch's threshold() then is the whole hard reset,
-        # one pass over memory where a comparison and a product would be three.
-        n = x * -k
-        v: Tensor | None = None
-        for t in range(x.shape[0]):
-            step = n[t]
-            if v is not None:
-                step.add_(v, alpha=kept_share)
-            v = torch.threshold(step, -threshold, 0.0)
-        ctx.save_for_backward(x, n, w)
-        ctx.k, ctx.kept_share, ctx.threshold = k, kept_share, threshold
-        return (n <= -threshold).to(x.dtype)
+        ctx.save_for_backward(x, w)
+        ctx.k, ctx.threshold = None if w is None else float(torch.sigmoid(w)), threshold
+        return kernels.forward(x, ctx.k, threshold)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
-        x, n, w = ctx.saved_tensors
-        k, threshold = ctx.k, ctx.threshold
-        # (alpha / 2) / (1 + (pi / 2 alpha u)^2), both sides of the fraction over alpha / 2
-        rest = 2.0 / SURROGATE_ALPHA
-        slope = (n + threshold).mul_(math.pi / 2 * SURROGATE_ALPHA * math.sqrt(rest))
-        grad_h = grads[0] / slope.square_().add_(rest)
-        kept = (n > -threshold).to(n.dtype)
-        for t in range(x.shape[0] - 2, -1, -1):
-            grad_h[t].addcmul_(grad_h[t + 1], kept[t], value=ctx.kept_share)
-        grad_w = None
+        x, w = ctx.saved_tensors
+        k = ctx.k
+        of_x, of_k = kernels.backward(grads[0], x, k, ctx.threshold, SURROGATE_ALPHA)
+        of_w = None
         if w is not None and ctx.needs_input_grad[1]:
-            # dH[t]/dk = X[t] - V[t-1], and V = -n kept
-            grad_k = torch.dot(grad_h.flatten(), x.flatten())
-            grad_k = grad_k + torch.dot(grad_h[1:].flatten(), (n[:-1] * kept[:-1]).flatten())
-            grad_w = (grad_k * (k * (1.0 - k))).reshape(w.shape)
-        return (grad_h.mul_(k) if ctx.needs_input_grad[0] else None), grad_w, None
+            of_w = torch.full_like(w, of_k * k * (1.0 - k))
+        return (of_x if ctx.needs_input_grad[0] else None), of_w, None
 
 
 def _spikes(x: Tensor, w: Tensor | None, threshold: float) -> Tensor:

@@ -2,7 +2,7 @@
 
 On a CPU spikingjelly runs a multi-step neuron as a Python loop of small autograd operations.
 The same equations as one function (``search_spaces.kernels``), equal to the last bit, cost a
-fraction of it (``benchmarks/neuron_kernel.py``); elsewhere spikingjelly's own kernels run.
+fraction of it (``benchmarks/throughput.py``); elsewhere spikingjelly's own kernels run.
 """
 
 from __future__ import annotations

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from nas.corpus import load
 from nas.evaluation import Evaluation
+from nas.executors.workers import Workers
 from nas.folding import described, open_recorded
-from nas.outer import Model, Step, measure_outer, summarise
+from nas.outer import SAME_COMMAND, Step, measure_outer, summarise
+from nas.outer_evaluator import Model
 from nas.study import Study
 from search_spaces.errors import NasError
 from search_spaces.named import NAMED
 
 FILE = "confirm.jsonl"
+WORK = "confirm"  # folder in the run, while it lasts
 
 
 def confirm(
@@ -23,11 +27,13 @@ def confirm(
     *,
     say: Callable[[str], None],
     step: Step,
+    workers: Workers | None = None,
+    again: str = SAME_COMMAND,
 ) -> dict[str, Any]:
     """Retrain architectures on every outer fold with several seeds, simple baselines too.
 
     Each training is appended to ``confirm.jsonl`` when it is done; called again, finished
-    ones are not repeated.
+    ones are not repeated, and those under way go on.
 
     Args:
         study: A run on a corpus.
@@ -35,6 +41,8 @@ def confirm(
         seeds: Seeds per fold.
         say: Takes lines about slow preparations.
         step: Told (done, all) after every training.
+        workers: Where trainings are made; None for this process.
+        again: The command that goes on, for errors to name.
 
     Returns:
         ``protocol``, ``speaker_dependent``, ``held_out`` (the fold the search never saw),
@@ -43,6 +51,7 @@ def confirm(
 
     Raises:
         NasError: Not a run on a corpus, or the corpus is no longer the same.
+        TrainingsFailed: Some trainings failed; all others are in the record.
     """
     config = dict(study.config.evaluator)
     if config.get("kind") != "corpus":
@@ -54,6 +63,8 @@ def confirm(
     from eval.process import prepare_cpu
     from eval.training import Recipe
 
+    workers = workers or Workers()
+    workers.check()
     prepare_cpu()
     split = open_recorded(config, config, study.folder, say)
     dataset = load(config, say)
@@ -74,7 +85,12 @@ def confirm(
         record=study.folder / FILE,
         step=step,
         folds=folds,
+        work=study.folder / WORK,
+        workers=workers,
+        again=again,
+        say=say,
     )
+    shutil.rmtree(study.folder / WORK, ignore_errors=True)
     return {
         "run": str(study.folder),
         "corpus": dataset.name,

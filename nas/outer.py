@@ -94,7 +94,7 @@ def measure_outer(
     rows = {key: r for r in kept if (key := _key(r)) in set(wanted)}
     todo = [key for key in wanted if key not in rows]
     failed: list[Evaluation] = []
-    if rows:
+    if not todo:
         step(len(rows), len(wanted))
     with ExitStack() as stack:
         if work is None:

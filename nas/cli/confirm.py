@@ -110,15 +110,15 @@ class Ticker:
     def __init__(self, out: Out, what: str = "trainings") -> None:
         self._out = out
         self._what = what
-        self._began = self._said = time.monotonic()
+        self._said = self._began = time.monotonic()
         self._first: int | None = None
 
     def __call__(self, done: int, total: int) -> None:
         """Tell that ``done`` of ``total`` are made."""
         now = time.monotonic()
         if self._first is None:
-            # several at the first call were made by an earlier process, at its own pace
-            self._first, self._began = (done, now) if done > 1 else (0, self._began)
+            # made by an earlier process, and while data was loaded and workers came up
+            self._first, self._began = done, now
         terminal = sys.stderr.isatty() and self._out.mode != "quiet"
         if not terminal and done < total and now - self._said < 20:
             return

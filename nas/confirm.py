@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from pathlib import Path
 from typing import Any
 
 from nas.corpus import load
 from nas.evaluation import Evaluation
 from nas.executors.workers import Workers
 from nas.folding import described, open_recorded
-from nas.outer import SAME_COMMAND, Step, measure_outer, summarise
+from nas.outer import PARTIAL, SAME_COMMAND, Step, measure_outer, summarise
 from nas.outer_evaluator import Model
+from nas.record import LOCK, WriterLock
 from nas.study import Study
 from search_spaces.errors import NasError
 from search_spaces.named import NAMED
@@ -76,21 +79,21 @@ def confirm(
     folds = split.folding.outer(dataset)
     models = [Model(n, NAMED[n].family, NAMED[n].values) for n in SIMPLE]
     models += [Model(e.architecture.hash, config["family"], e.architecture) for e in members]
-    rows = measure_outer(
-        dataset,
-        models,
-        seeds,
-        recipe=Recipe(**config["recipe"]),
-        profile=config["profile"],
-        record=study.folder / FILE,
-        step=step,
-        folds=folds,
-        work=study.folder / WORK,
-        workers=workers,
-        again=again,
-        say=say,
-    )
-    shutil.rmtree(study.folder / WORK, ignore_errors=True)
+    with _at_work(study.folder / WORK, workers) as work:
+        rows = measure_outer(
+            dataset,
+            models,
+            seeds,
+            recipe=Recipe(**config["recipe"]),
+            profile=config["profile"],
+            record=study.folder / FILE,
+            step=step,
+            folds=folds,
+            work=work,
+            workers=workers,
+            again=again,
+            say=say,
+        )
     return {
         "run": str(study.folder),
         "corpus": dataset.name,
@@ -100,3 +103,26 @@ def confirm(
         "seeds": seeds,
         "models": summarise(rows, config["test"]),
     }
+
+
+@contextmanager
+def _at_work(folder: Path, workers: Workers) -> Iterator[Path]:
+    """Make the folder for what trainings keep while they last, and delete it after the last.
+
+    Two processes may confirm different members at once, each in itself; but one with workers
+    ends, when it begins, those that an earlier one left here.
+    """
+    folder.mkdir(exist_ok=True)
+    lock = None if workers.inline else WriterLock(folder)
+    try:
+        yield folder
+        if lock is not None:
+            shutil.rmtree(folder / "ray", ignore_errors=True)
+            (folder / LOCK).unlink(missing_ok=True)
+        with suppress(OSError):  # another process has something in it
+            (folder / PARTIAL).rmdir()
+        with suppress(OSError):
+            folder.rmdir()
+    finally:
+        if lock is not None:
+            lock.release()

@@ -128,6 +128,8 @@ def measure_outer(
                 where=str(record or place),
                 hint=f"make room, then go on with: {again}",
             ) from error
+    if work is not None:
+        (work / FAILURES).unlink(missing_ok=True)  # those of an earlier call
     ordered = [rows[key] for key in wanted if key in rows]
     if failed:
         raise TrainingsFailed(_told(failed, len(wanted), work, again), ordered)

@@ -107,13 +107,15 @@ def confirm(
 
 @contextmanager
 def _at_work(folder: Path, workers: Workers) -> Iterator[Path]:
-    """Make the folder for what trainings keep while they last, and delete it after the last.
+    """Hand out the folder for what trainings keep while they last; delete it after the last.
 
-    Two processes may confirm different members at once, each in itself; but one with workers
-    ends, when it begins, those that an earlier one left here.
+    Two processes may confirm different members at once; but one that has workers ends, when it
+    begins, those that an earlier one left here.
     """
-    folder.mkdir(exist_ok=True)
-    lock = None if workers.inline else WriterLock(folder)
+    lock = None
+    if not workers.inline:
+        folder.mkdir(exist_ok=True)
+        lock = WriterLock(folder)
     try:
         yield folder
         if lock is not None:

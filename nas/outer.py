@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -90,8 +91,8 @@ def measure_outer(
     folds = outer_folds(dataset) if folds is None else folds
     models = list({m.name: m for m in models}.values())
     wanted = [(m.name, f.name, s) for m in models for f in folds for s in range(seeds)]
-    kept = read_rows(record) if record is not None else []
-    rows = {key: r for r in kept if (key := _key(r)) in set(wanted)}
+    kept = {_key(r): r for r in read_rows(record)} if record is not None else {}
+    rows = {key: kept[key] for key in wanted if key in kept}
     todo = [key for key in wanted if key not in rows]
     failed: list[Evaluation] = []
     if not todo:
@@ -106,7 +107,13 @@ def measure_outer(
             logs.mkdir(parents=True, exist_ok=True)
         evaluator = OuterEvaluator(dataset, models, folds, recipe, profile, logs)
         executor = make_executor(
-            workers or Workers(), evaluator, TRAININGS, place, again=again, say=say
+            workers or Workers(),
+            evaluator,
+            TRAININGS,
+            place,
+            again=again,
+            say=say,
+            log=functools.partial(_log, say),
         )
         states = place / PARTIAL if work is not None else None
         try:
@@ -116,9 +123,9 @@ def measure_outer(
                         failed.append(done)
                     else:
                         row = _row(done, evaluator)
+                        rows[_key(row)] = row
                         if record is not None:
                             _append(row, record)
-                        rows[_key(row)] = row
                         if states is not None:
                             _state(states, _key(row)).unlink(missing_ok=True)
                     step(len(rows) + len(failed), len(wanted))
@@ -134,6 +141,11 @@ def measure_outer(
     if failed:
         raise TrainingsFailed(_told(failed, len(wanted), work, again), ordered)
     return ordered
+
+
+def _log(say: Say, event: str, **about: Any) -> None:
+    if event == "lost":
+        say(f"a worker was lost: {about['reason']}")
 
 
 def _key(row: Mapping[str, Any]) -> Key:
@@ -172,11 +184,13 @@ def _told(failed: Sequence[Evaluation], total: int, work: Path | None, again: st
     lines, details = [f"{len(failed)} of {total} trainings failed; the others were made"], []
     for e in failed:
         about = f"{e.architecture['model']}, fold {e.architecture['fold']}, seed {e.seed}"
-        error = (e.error or "").strip()
-        lines.append(f"  {about}: {error.splitlines()[-1] if error else 'no reason is known'}")
-        details.append(f"{about}\n{error}\n")
+        # of a traceback the exception, whose further lines are indented as a rule
+        said = [x for x in (e.error or "").splitlines() if x[:1].strip()]
+        lines.append(f"  {about}: {said[-1] if said else 'no reason is known'}")
+        details.append(f"{about}\n{e.error}\n")
     if work is None:
         return "\n".join([*lines, "the first of them:", details[0]])
+    work.mkdir(parents=True, exist_ok=True)
     path = work / FAILURES
     path.write_text("\n".join(details), encoding="utf-8")
     return "\n".join([*lines, f"  tracebacks: {path}", f"  to try them again: {again}"])

@@ -79,6 +79,8 @@ def retrain(
     family = model.config.get("family")
     if not family:
         raise NasError("this architecture has no family to build it", where=str(exported))
+    if epochs is not None and epochs < 1:
+        raise NasError(f"{epochs} epochs train nothing", hint="give 1 or more")
     if folder is not None:
         refuse_existing(folder)
     workers = workers or Workers()

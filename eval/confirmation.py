@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,7 +12,8 @@ import numpy as np
 from eval.energy.profile import Spec
 from eval.evaluate import measure, train_fold
 from eval.folds import Fold
-from eval.training import Recipe
+from eval.keeping import Keeper
+from eval.training import Recipe, Watch
 
 if TYPE_CHECKING:
     from eval.features import Dataset
@@ -45,14 +47,37 @@ def test_on_fold(
     seed: int,
     recipe: Recipe,
     profile: Spec,
+    partial: Path | None = None,  # noqa: PT028 - this is no test
+    watch: Watch | None = None,  # noqa: PT028
 ) -> dict[str, Any]:
     """Train on everything an outer fold does not hold out, and measure on what it holds.
+
+    Args:
+        architecture: Parameter values; the family's defaults fill the rest.
+        dataset: The corpus as frame features.
+        fold: Its ``held`` are the test utterances.
+        family: Name of the network family.
+        seed: Of initial weights and order of utterances.
+        recipe: How to train.
+        profile: Cost model of the energy.
+        partial: Where the state of the training is kept while it lasts. With one there, of the
+            same training, it goes on from it, to the same figures.
+        watch: Told of every epoch. It learns nothing of the test utterances.
 
     Returns:
         ``fold``, ``seed`` and the figures of ``REPORTED``.
     """
+    keeper = Keeper(partial, fold.name, watch)
     done = train_fold(
-        architecture, dataset, fold, family=family, fidelity=1.0, seed=seed, recipe=recipe
+        architecture,
+        dataset,
+        fold,
+        family=family,
+        fidelity=1.0,
+        seed=seed,
+        recipe=recipe,
+        before=keeper.before(),
+        watch=keeper,
     )
     figures = measure([done], dataset, profile)
     return {"fold": fold.name, "seed": seed, **{k: figures[k] for k in REPORTED}}

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,7 +21,7 @@ from eval.folds import Fold, Indices
 from eval.mapping import Training
 from eval.recall import recall
 from eval.seeds import derived_seed
-from eval.training import Recipe, predict
+from eval.training import Epoch, Recipe, predict
 from eval.weights import load_states, save_states, save_weights
 from search_spaces.families import get_family
 
@@ -125,8 +126,12 @@ def train_fold(
     recipe: Recipe,
     before: Mapping[str, Tensor] | None = None,
     warm: Supernet | None = None,
+    watch: Callable[[Training, Epoch], None] | None = None,
 ) -> Trained:
-    """Train on one fold, from the beginning or a state, and predict what it holds out."""
+    """Train on one fold, from the beginning or a state, and predict what it holds out.
+
+    ``watch`` is told of every epoch when it is done.
+    """
     own = derived_seed(seed, fold.name)
     rng = np.random.default_rng(own)
     network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
@@ -136,7 +141,8 @@ def train_fold(
     training = Training(network, dataset, fold.fit, recipe, own)
     if before is not None:
         training.restore(before)
-    network = training.run(fidelity)
+    told = functools.partial(watch, training) if watch is not None else None
+    network = training.run(fidelity, told)
     with OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
     true = torch.from_numpy(dataset.labels[fold.held])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from eval.batches import collate, ordered
 from eval.folds import Indices
-from eval.training import Recipe, Trainer
+from eval.training import Epoch, Recipe, Trainer, Watch
 from search_spaces.ttfs import ReLUView, TTFSNetwork
 
 if TYPE_CHECKING:
@@ -59,15 +59,15 @@ class Training:
         )
         self._tuner: Trainer | None = None
 
-    def run(self, fidelity: float) -> nn.Module:
-        """Train to a share of the epochs, in (0, 1].
+    def run(self, fidelity: float, watch: Watch | None = None) -> nn.Module:
+        """Train to a share of the epochs, in (0, 1]; ``watch`` is told of each of them.
 
         Returns:
             The network to measure. At fidelity 1 it is the trained one and the training is
             over; before, a time-to-first-spike network is a mapped copy of it.
         """
         target = self.recipe.epochs_at(fidelity)
-        self._trainer.run_to(min(target, self._first_epochs))
+        self._trainer.run_to(min(target, self._first_epochs), watch)
         spiking = self._spiking
         if spiking is None:
             return self.network
@@ -77,11 +77,21 @@ class Training:
                 self._tuner = self._make_tuner()
             assert spiking.discretisation is not None
             with spiking.viewed(ReLUView(steps=spiking.discretisation.steps)):
-                self._tuner.run_to(target - self._first_epochs)
+                self._tuner.run_to(target - self._first_epochs, self._later(watch))
             return spiking
         measured = spiking if target == self.recipe.epochs else copy.deepcopy(spiking)
         self._map(measured)
         return measured
+
+    def _later(self, watch: Watch | None) -> Watch | None:
+        """Count the epochs of the finetuning from the beginning of the training."""
+        if watch is None:
+            return None
+
+        def told(epoch: Epoch) -> None:
+            watch(replace(epoch, number=epoch.number + self._first_epochs))
+
+        return told
 
     def state(self) -> dict[str, Tensor]:
         """Return all that going on needs, as tensors by name."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -50,6 +50,26 @@ class Recipe:
         return max(1, round(self.epochs * fidelity))
 
 
+@dataclass(frozen=True)
+class Epoch:
+    """What an epoch of a training was like.
+
+    Args:
+        number: Which one of the training, from 1.
+        loss: Mean over its steps of the weighted cross-entropy [nats].
+        learning_rate: Of its last step.
+        penalty: Mean over its steps of the term on firing rates; None without one.
+    """
+
+    number: int
+    loss: float
+    learning_rate: float
+    penalty: float | None = None
+
+
+Watch = Callable[[Epoch], None]
+
+
 class Trainer:
     """Trains a network in place; can stop after any epoch and go on as if it never had.
 
@@ -83,8 +103,8 @@ class Trainer:
             _groups(network, recipe.weight_decay), lr=recipe.learning_rate
         )
 
-    def run_to(self, epoch: int) -> None:
-        """Train until so many epochs are done."""
+    def run_to(self, epoch: int, watch: Watch | None = None) -> None:
+        """Train until so many epochs are done; ``watch`` is told of each when it is."""
         recipe = self.recipe
         steps = math.ceil(len(self.indices) / recipe.batch_size)
         self.network.train()
@@ -92,6 +112,8 @@ class Trainer:
             # of the epoch alone, so that nothing random has to be kept when training stops
             rng = np.random.default_rng([self.seed, self.epoch])
             step = self.epoch * steps
+            losses: list[Tensor] = []
+            penalties: list[Tensor] = []
             for batch in shuffled(self.indices, recipe.batch_size, rng):
                 features, lengths, labels = collate(self.dataset, batch)
                 rate = _schedule(step / (steps * recipe.epochs), recipe.warmup)
@@ -99,13 +121,20 @@ class Trainer:
                     group["lr"] = recipe.learning_rate * rate
                 self._optimizer.zero_grad()
                 loss = self._loss(self.network(features, lengths), labels)
+                losses.append(loss.detach())
                 if self._rates is not None:
-                    loss = loss + self._rates.penalty()
+                    penalty = self._rates.penalty()
+                    penalties.append(penalty.detach())
+                    loss = loss + penalty
                 loss.backward()
                 nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
                 self._optimizer.step()
                 step += 1
             self.epoch += 1
+            if watch is not None:
+                last = self._optimizer.param_groups[0]["lr"]
+                rates = _mean(penalties) if penalties else None
+                watch(Epoch(self.epoch, _mean(losses), last, rates))
 
     def state(self) -> dict[str, Tensor]:
         """Return all that going on needs, as tensors by name."""
@@ -145,6 +174,10 @@ def predict(
     network.eval()
     out = [network(*collate(dataset, b)[:2]) for b in ordered(indices, batch_size)]
     return torch.cat(out)
+
+
+def _mean(values: list[Tensor]) -> float:
+    return float(torch.stack(values).mean())
 
 
 def _schedule(done: float, warmup: float) -> float:

@@ -66,7 +66,15 @@ def run(
             searcher = make_searcher(
                 config.searcher, study.space, config.planned, config.guidance, proxy
             )
-            executor = make_executor(workers, evaluator, study, say)
+            executor = make_executor(
+                workers,
+                evaluator,
+                study.space,
+                study.folder,
+                again=f"nas search --resume {study.folder}",
+                say=say,
+                log=study.log,
+            )
             with closing(executor.map(jobs_of(study, searcher, refuse))) as results:
                 for made in results:
                     evaluation = _with_scores(made, study, searcher, proxy)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from search_spaces.space import Space
 
 JOURNAL = "study.journal"
+LOCK = "writer.lock"
 
 
 def quiet_optuna() -> None:
@@ -59,7 +60,7 @@ class WriterLock:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._fd = os.open(folder / "writer.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
+        self._fd = os.open(folder / LOCK, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
         try:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

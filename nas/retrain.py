@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, corpus_for, load
-from nas.export import Exported, read_folder, write_folder
-from nas.folding import FILE as FOLDS_FILE
+from nas.executors.workers import Workers
+from nas.export import Exported, read_folder
 from nas.folding import KEYS, Split, open_recorded, open_split
+from nas.outer import SAME_COMMAND, Step, measure_outer, summarise
+from nas.outer_evaluator import Model
+from nas.trained_export import write_trained
+from nas.training_folder import ROWS, TRAINING, deliver, finish, open_folder, refuse_existing
 from search_spaces.errors import NasError
+from search_spaces.named import NAMED
+
+if TYPE_CHECKING:
+    from eval.features import Dataset
 
 
 def retrain(
@@ -23,9 +31,18 @@ def retrain(
     class_map: str | Path | None = None,
     split: Mapping[str, Any] | None = None,
     skip_bad: bool | None = None,
+    epochs: int | None = None,
+    baselines: bool = True,
+    workers: Workers | None = None,
+    again: str = SAME_COMMAND,
     say: Callable[[str], None],
+    step: Step = lambda *_: None,
 ) -> dict[str, Any]:
     """Train on every outer fold; with ``folder``, also on everything, and keep the weights.
+
+    What is done lies in a folder of its own until all of it is: with ``folder`` beside that, and
+    at the end in its ``training/``; without it among the runs, where it stays. Whoever asks the
+    same again goes on there, in the middle of a training where one was under way.
 
     Args:
         exported: Export folder.
@@ -37,16 +54,24 @@ def retrain(
         split: ``protocol``, ``folds``, ``speaker_dependent``; without any of them, the split of
             the search on its corpus, and the usual one on another.
         skip_bad: Leave out what of the corpus cannot be used; None does as the search did.
-        say: Takes one line per fold.
+        epochs: Of a training; None for as many as in the search.
+        baselines: Whether to train the simple baselines too, alike and on the same folds.
+        workers: Where trainings on folds are made; None for this process.
+        again: The command that goes on, for errors to name.
+        say: Takes lines for people.
+        step: Told (done, all) after every training on a fold.
 
     Returns:
-        ``protocol``, ``speaker_dependent``, ``folds`` (a row per fold and seed), and the
-        interval of ``wa``, ``ua``, ``macro_f1`` and ``energy``.
+        ``protocol``, ``speaker_dependent``, ``folds`` (a row per fold and seed), the
+        interval of ``wa``, ``ua``, ``macro_f1`` and ``energy``, ``baselines`` (an entry each,
+        as of ``summarise``), ``recipe``, and ``training``, the folder with rows and events.
 
     Raises:
-        NasError: Not an export of a family, or the corpus is not usable.
+        NasError: Not an export of a family, the corpus is not usable, or a folder is in the way.
+        TrainingsFailed: Some trainings failed; all others are kept.
     """
-    from eval.confirmation import REPORTED, interval, test_on_fold
+    from eval.baselines import SIMPLE
+    from eval.confirmation import REPORTED
     from eval.process import prepare_cpu
     from eval.training import Recipe
 
@@ -54,10 +79,12 @@ def retrain(
     family = model.config.get("family")
     if not family:
         raise NasError("this architecture has no family to build it", where=str(exported))
-    if folder is not None and folder.exists():
-        raise NasError(
-            "the output folder exists already", where=str(folder), hint="choose another --out"
-        )
+    if epochs is not None and epochs < 1:
+        raise NasError(f"{epochs} epochs train nothing", hint="give 1 or more")
+    if folder is not None:
+        refuse_existing(folder)
+    workers = workers or Workers()
+    workers.check()
     prepare_cpu()
     features = _request(model, family, data, class_map, say)
     features |= {"skip_bad": True} if skip_bad else {}
@@ -66,36 +93,64 @@ def retrain(
     outer = chosen.folding.outer(dataset)
     mixed = chosen.folding.mixed(dataset, outer)
     recipe = Recipe(**(model.config.get("recipe") or {}))
+    recipe = replace(recipe, epochs=epochs or recipe.epochs)
     profile = model.config.get("profile") or "45nm_fp32"
-    rows = []
-    for fold in outer:
-        for seed in range(seeds):
-            rows.append(
-                test_on_fold(
-                    model.architecture,
-                    dataset,
-                    fold,
-                    family=family,
-                    seed=seed,
-                    recipe=recipe,
-                    profile=profile,
-                )
-            )
-            last = rows[-1]
-            say(f"fold {last['fold']}, seed {seed}: ua {100 * last['ua']:.1f} %")
-    result: dict[str, Any] = {
-        "corpus": dataset.name,
-        "protocol": chosen.folding.name,
-        "speaker_dependent": mixed,
-        "hash": model.architecture.hash,
+    _refuse_unbuildable(model.architecture, family, dataset)
+    mine = Model(model.architecture.hash, family, model.architecture)
+    simple = [Model(n, NAMED[n].family, NAMED[n].values) for n in SIMPLE] if baselines else []
+    shown = {"protocol": chosen.folding.name, "speaker_dependent": mixed}
+    asked = {
+        "architecture": model.architecture.as_dict(),
+        "family": family,
+        "features": features,
+        "corpus": {"name": dataset.name, "digest": dataset.digest},
+        **shown,
+        "folds": {"digest": chosen.digest(), "names": [f.name for f in outer]},
         "seeds": seeds,
-        "folds": rows,
-        **{metric: vars(interval(rows, metric)) for metric in REPORTED},
+        "recipe": recipe.as_dict(),
+        "profile": profile,
+        "baselines": [m.name for m in simple],
+        "weights": folder is not None,
     }
-    if folder is not None:
-        config = {**model.config, "features": features, "folds": chosen.digest()}
-        config |= {k: result[k] for k in ("protocol", "speaker_dependent")}
-        _keep(model.architecture, config, dataset, recipe, result, folder, chosen.file())
+    work, lock = open_folder(folder, asked, mine.name, dataset.name)
+    try:
+        say(f"training {work}")
+        rows = measure_outer(
+            dataset,
+            [mine, *simple],
+            seeds,
+            recipe=recipe,
+            profile=profile,
+            record=work / ROWS,
+            step=step,
+            folds=outer,
+            work=work,
+            events=True,
+            workers=workers,
+            again=again,
+            say=say,
+        )
+        own, *others = summarise(rows, None)
+        result: dict[str, Any] = {
+            "corpus": dataset.name,
+            **shown,
+            "hash": mine.name,
+            "seeds": seeds,
+            "folds": [_figures(r) for r in rows if r["model"] == mine.name],
+            **{metric: own[metric] for metric in REPORTED},
+            "baselines": others,
+            "recipe": recipe.as_dict(),
+            "training": str(work if folder is None else folder / TRAINING),
+        }
+        if folder is None:
+            finish(work, result)
+        else:
+            config = {**model.config, "features": features, "folds": chosen.digest(), **shown}
+            config |= {"recipe": recipe.as_dict()}
+            made = write_trained(model.architecture, config, dataset, result, work, chosen.file())
+            deliver(work, made, folder)
+    finally:
+        lock.release()
     return result
 
 
@@ -137,44 +192,15 @@ def _request(
     return features
 
 
-def _keep(
-    architecture: Any,
-    config: Any,
-    dataset: Any,
-    recipe: Any,
-    result: dict[str, Any],
-    folder: Path,
-    folds: str | None,
-) -> None:
-    import numpy as np
+def _refuse_unbuildable(values: Mapping[str, Any], family: str, dataset: Dataset) -> None:
+    """Say what is wrong with an architecture before anything is trained, not once a fold."""
+    import torch
 
-    from eval.evaluate import build
-    from eval.mapping import Training
-    from eval.weights import save_weights
+    from search_spaces.families import get_family
 
-    rng = np.random.default_rng(0)
-    network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
-    network = Training(network, dataset, np.arange(len(dataset)), recipe, seed=0).run(1.0)
-    remade = ("format", "values", "environment", "held_out", "adapted")
-    written = {k: v for k, v in config.items() if k not in remade}
-    written |= {
-        "classes": list(dataset.classes),
-        "input_shape": dataset.shape,
-        "source": dataset.source,
-        "weights": f"trained on all {len(dataset)} utterances of {dataset.name}",
-    }
-    what = "utterances" if result["speaker_dependent"] else "speakers"
-    metrics = {
-        "measured_on": f"test {what} of every outer fold of {dataset.name}, by trainings that"
-        " did not see them",
-        **{k: result[k] for k in ("protocol", "speaker_dependent")},
-        **{k: result[k]["mean"] for k in ("wa", "ua", "macro_f1", "energy")},
-        "folds": result["folds"],
-    }
-    with tempfile.TemporaryDirectory() as scratch:
-        weights = Path(scratch) / "model.safetensors"
-        save_weights(network, weights)
-        listed = Path(scratch) / FOLDS_FILE if folds is not None else None
-        if listed is not None and folds is not None:
-            listed.write_text(folds, encoding="utf-8")
-        write_folder(folder, architecture, written, metrics, weights, listed)
+    with torch.device("meta"):  # shapes without memory
+        get_family(family).build(values, dataset.shape, len(dataset.classes))
+
+
+def _figures(row: Mapping[str, Any]) -> dict[str, Any]:
+    return {k: v for k, v in row.items() if k != "model"}

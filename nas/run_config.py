@@ -108,12 +108,7 @@ class RunConfig:
 
     def differences(self, other: RunConfig) -> list[str]:
         """List what a resumed run would do differently, one line each."""
-        mine, theirs = _flat(self._compared()), _flat(other._compared())
-        return [
-            f"{key}: {mine.get(key, 'not set')!r} in the run, {theirs.get(key, 'not set')!r} asked"
-            for key in sorted(mine.keys() | theirs.keys())
-            if mine.get(key) != theirs.get(key)
-        ]
+        return differences(self._compared(), other._compared(), "run")
 
     def _compared(self) -> dict[str, Any]:
         return {
@@ -127,6 +122,18 @@ class RunConfig:
             "remeasure": self.remeasure,
             "evaluator": dict(self.evaluator),
         }
+
+
+def differences(
+    recorded: Mapping[str, Any], asked: Mapping[str, Any], of: str = "folder"
+) -> list[str]:
+    """List what differs between a recorded request and another, one line each."""
+    mine, theirs = _flat(recorded), _flat(asked)
+    return [
+        f"{key}: {mine.get(key, 'not set')!r} in the {of}, {theirs.get(key, 'not set')!r} asked"
+        for key in sorted(mine.keys() | theirs.keys())
+        if mine.get(key) != theirs.get(key)
+    ]
 
 
 def describe_environment(command: str | None = None) -> dict[str, Any]:

@@ -23,7 +23,7 @@ COMMANDS = {
     "baselines": ("nas.cli.baselines", "Measure simple models on the same folds."),
     "export": ("nas.cli.export", "Write one architecture as a folder."),
     "convert": ("nas.cli.convert", "Write an export as NIR, ONNX or integer weights."),
-    "train": ("nas.cli.export", "Retrain an exported architecture on a corpus."),
+    "train": ("nas.cli.train", "Retrain an exported architecture on a corpus."),
     "predict": ("nas.cli.predict", "What an exported network says of recordings."),
     "robustness": ("nas.cli.robustness", "Jitter, lost spikes, clock steps, weight bits."),
     "adapt": ("nas.cli.adapt", "Change the frame rate of an export, without training."),

@@ -8,7 +8,7 @@ import click
 
 from nas.cli.confirm import Ticker, interval_cells
 from nas.cli.fold_options import warn, with_folds
-from nas.cli.options import of_recordings
+from nas.cli.options import of_recordings, same_command, with_workers, workers_of
 from nas.cli.output import Out, millijoules, with_output
 
 
@@ -27,6 +27,7 @@ from nas.cli.output import Out, millijoules, with_output
 @click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
 @with_folds
 @of_recordings
+@with_workers("Training")
 @with_output
 def baselines(
     data: str | None,
@@ -44,6 +45,7 @@ def baselines(
     max_seconds: float | None,
     skip_bad: bool | None,
     out: Out,
+    **places: Any,
 ) -> None:
     """Measure what a spiking head must be compared with, on every outer fold.
 
@@ -54,9 +56,10 @@ def baselines(
     Examples:
       nas baselines --data polish --seeds 3
       nas baselines --only reference --only no_shift
-      nas baselines --data emodb:EMODB --protocol 5-fold-by-speaker
+      nas baselines --data emodb:EMODB --protocol 5-fold-by-speaker --workers 4
     """  # noqa: D301
-    from nas.outer import Model, measure_outer, summarise
+    from nas.outer import TrainingsFailed, measure_outer, summarise
+    from nas.outer_evaluator import Model
     from search_spaces.errors import NasError, nearest
     from search_spaces.named import BASELINES, NAMED
 
@@ -71,6 +74,8 @@ def baselines(
     from nas.corpus import load
     from nas.folding import open_split
 
+    workers = workers_of(places)
+    workers.check()
     prepare_cpu()
     request: dict[str, Any] = {"data": data, "encoder": encoder, "layer": layer}
     request |= {"frame_rate": frame_rate, "sampling": sampling, "class_map": class_map}
@@ -79,16 +84,23 @@ def baselines(
     request |= {"precision": precision, "max_seconds": max_seconds, "skip_bad": skip_bad}
     dataset = load(request, out.say)
     outer = folding.outer(dataset)
-    rows = measure_outer(
-        dataset,
-        [Model(name, NAMED[name].family, NAMED[name].values) for name in chosen],
-        seeds,
-        recipe=Recipe(),
-        profile=DEFAULT_PROFILE,
-        record=None,
-        step=Ticker(out),
-        folds=outer,
-    )
+    failed: TrainingsFailed | None = None
+    try:
+        rows = measure_outer(
+            dataset,
+            [Model(name, NAMED[name].family, NAMED[name].values) for name in chosen],
+            seeds,
+            recipe=Recipe(),
+            profile=DEFAULT_PROFILE,
+            record=None,
+            step=Ticker(out),
+            folds=outer,
+            workers=workers,
+            again=same_command(),
+            say=out.say,
+        )
+    except TrainingsFailed as some:  # nothing is kept, so that the others are shown now
+        rows, failed = some.rows, some
     models = summarise(rows, None)
     split = {
         "protocol": folding.name,
@@ -117,3 +129,6 @@ def baselines(
 
     document = {"corpus": dataset.name, **split, "seeds": seeds, "models": models, "rows": rows}
     out.result(document, human)
+    if failed is not None:
+        click.echo(f"error: {failed}", err=True)
+        raise click.exceptions.Exit(1)

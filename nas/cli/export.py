@@ -1,4 +1,4 @@
-"""``nas export`` and ``nas train``: from a front to a folder, and from a folder to figures."""
+"""``nas export``: from a front to a folder."""
 
 from __future__ import annotations
 
@@ -7,8 +7,6 @@ from typing import Any
 
 import click
 
-from nas.cli.fold_options import warn, with_folds
-from nas.cli.options import skip_bad
 from nas.cli.output import Out, percent, with_output
 
 
@@ -59,73 +57,4 @@ def export(
         {"hash": chosen.architecture.hash, "folder": str(path), "files": files, **verified},
         human,
         lambda: [str(path)],
-    )
-
-
-@click.command()
-@click.argument("exported", metavar="DIR", type=click.Path(path_type=Path))
-@click.option("--data", help="Corpus name or folder.  [default: the one it was found on]")
-@click.option("--classes", "class_map", metavar="FILE", help="YAML: class of each label, or null.")
-@skip_bad
-@click.option("--seeds", default=1, show_default=True, type=click.IntRange(1))
-@click.option("--out", "folder", type=click.Path(path_type=Path), help="Keep trained weights.")
-@with_folds
-@with_output
-def train(
-    exported: Path,
-    data: str | None,
-    class_map: str | None,
-    skip_bad: bool | None,
-    seeds: int,
-    folder: Path | None,
-    protocol: str | None,
-    folds: str | None,
-    speaker_dependent: bool,
-    out: Out,
-) -> None:
-    """Retrain an exported architecture and report every outer fold.
-
-    The folds are those of the search on its corpus, and the usual ones on another, unless
-    --protocol or --folds says otherwise. With --out, it is also trained once on all
-    utterances and written as a new folder; the figures in it are those of the folds.
-
-    \b
-    Examples:
-      nas train best/ --data polish --seeds 3
-      nas train best/ --data my_corpus/ --out mine/
-    """  # noqa: D301
-    from nas.retrain import retrain
-
-    split = {"protocol": protocol, "folds": folds, "speaker_dependent": speaker_dependent}
-    result = retrain(
-        exported,
-        data,
-        seeds,
-        folder,
-        class_map=class_map,
-        split=split,
-        skip_bad=skip_bad,
-        say=out.say,
-    )
-
-    def human() -> None:
-        rows = [
-            [r["fold"], r["seed"], percent(r["wa"]), percent(r["ua"]), percent(r["macro_f1"])]
-            for r in result["folds"]
-        ]
-        out.table(["test fold", "seed", "wa %", "ua %", "macro_f1 %"], rows)
-        for metric in ("wa", "ua"):
-            out.line(f"{metric}: {_interval(result[metric])}")
-        out.line(f"{result['corpus']}, {result['protocol']}")
-        warn(out, result)
-        if folder is not None:
-            out.line(f"weights trained on all of {result['corpus']} -> {folder}")
-
-    out.result(result, human)
-
-
-def _interval(i: dict[str, Any]) -> str:
-    return (
-        f"mean {percent(i['mean'])} %, s.d. {percent(i['sd'])},"
-        f" 95 % CI {percent(i['low'])} to {percent(i['high'])}"
     )

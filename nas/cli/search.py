@@ -9,7 +9,7 @@ from typing import Any
 import click
 
 from nas.cli.fold_options import with_folds
-from nas.cli.options import of_recordings
+from nas.cli.options import of_recordings, with_workers
 from nas.cli.output import Out, shown, with_output
 
 
@@ -78,20 +78,7 @@ Examples:
     help="Measure contenders again where that is worth more than something new."
     "  [default: yes if guided]",
 )
-@click.option("--workers", type=int, help="Evaluations at the same time.  [default: 1]")
-@click.option(
-    "--ray-address",
-    metavar="HOST:PORT",
-    help="A running Ray cluster, or auto.  [default: Ray on this machine, if needed]",
-)
-@click.option("--gpus-per-worker", type=float, help="Such as 0.25: four share one.  [default: 0]")
-@click.option("--cpus-per-worker", type=float, help="And threads of each.  [default: 1]")
-@click.option(
-    "--timeout",
-    type=float,
-    metavar="SECONDS",
-    help="End an evaluation that takes longer; it is tried three times.",
-)
+@with_workers("Evaluation")
 @with_output
 def search(out_folder: str | None, out: Out, **options: Any) -> None:
     """Search a space and record a Pareto front.

@@ -39,6 +39,7 @@ class RayExecutor:
         space: The space.
         workers: How many, with what, and where.
         folder: Of the run.
+        again: The command to go on with, for an error to name; by default a search's.
         say: Takes a line for people.
         log: Takes events.
     """
@@ -50,6 +51,7 @@ class RayExecutor:
         workers: Workers,
         folder: Path,
         *,
+        again: str | None = None,
         say: Say = lambda _: None,
         log: Callable[..., None] = lambda _, **__: None,
     ) -> None:
@@ -57,6 +59,7 @@ class RayExecutor:
         self._space = space
         self._workers = workers
         self._folder = folder.resolve()
+        self._again = again or f"nas search --resume {self._folder}"
         self._say = say
         self._log = log
 
@@ -225,7 +228,7 @@ class RayExecutor:
         stopped = NasError(
             f"Ray has stopped: {error}",
             where=str(self._folder),
-            hint=f"go on with: nas search --resume {self._folder}",
+            hint=f"go on with: {self._again}",
         )
         stopped.__cause__ = error
         return stopped
@@ -253,7 +256,7 @@ class RayExecutor:
         return NasError(
             f"the Ray cluster is lost: {reason}",
             where=str(self._folder),
-            hint=f"see that it runs, and go on with: nas search --resume {self._folder}",
+            hint=f"see that it runs, and go on with: {self._again}",
         )
 
 

@@ -7,6 +7,7 @@ import os
 import socket
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.executors.inline import InlineExecutor
@@ -14,7 +15,7 @@ from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
     from nas.executors import Executor
-    from nas.study import Study
+    from search_spaces.space import Space
 
 CONNECT_SECONDS = 5.0
 # What a client of HTTP/2, on which Ray's head speaks, says first; and an empty SETTINGS frame.
@@ -131,13 +132,32 @@ class Workers:
         }
 
 
-def make_executor(workers: Workers, evaluator: Any, study: Study, say: Say) -> Executor:
-    """Return the executor that the settings ask for."""
+def make_executor(
+    workers: Workers,
+    evaluator: Any,
+    space: Space,
+    folder: Path,
+    *,
+    again: str,
+    say: Say,
+    log: Callable[..., None] = lambda _, **__: None,
+) -> Executor:
+    """Return the executor that the settings ask for.
+
+    Args:
+        workers: The settings.
+        evaluator: Measures a job's architecture.
+        space: Whose objectives and constraints hold.
+        folder: Below which workers keep what is theirs, and find the files of jobs.
+        again: The command to go on with, for an error to name.
+        say: Takes a line for people.
+        log: Takes events.
+    """
     if workers.inline:
-        return InlineExecutor(evaluator, study.space)
+        return InlineExecutor(evaluator, space)
     from nas.executors.ray import RayExecutor
 
-    return RayExecutor(evaluator, study.space, workers, study.folder, say=say, log=study.log)
+    return RayExecutor(evaluator, space, workers, folder, again=again, say=say, log=log)
 
 
 def _host_and_port(address: str) -> tuple[str, int]:

@@ -153,6 +153,7 @@ def test_confirm_measures_every_outer_fold_and_goes_on_after_a_kill(finished: Pa
     (finished / "confirm.jsonl").write_text("".join(rows[:20]) + rows[20][:30])
     assert run("confirm", finished, "--seeds", 2, "--only", "knee") == first
     assert (finished / "confirm.jsonl").read_text().splitlines(keepends=True) == rows
+    assert not (finished / "confirm").exists()  # nothing of trainings that are over
 
 
 def test_baselines_are_measured_on_every_outer_fold(corpus: Path) -> None:

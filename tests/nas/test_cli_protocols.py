@@ -35,6 +35,11 @@ def document(*arguments: str | Path) -> dict[str, Any]:
     return data
 
 
+@pytest.fixture(autouse=True)
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NAS_RUNS", str(tmp_path / "runs"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     return speak(tmp_path / "corpus", speakers=4)

@@ -161,10 +161,11 @@ def main() -> None:
     steps = {name: stepper(name, "float32") for name in names}
     measured["head_ms"] = whole = in_turns({**steps, "products": products()}, options.rounds)
     for name in names:
+        times = whole[name] / whole["products"]
         print(
-            f"{name:<18} a layer {alone[name]:7.2f} ms"
-            f" ({alone[name] / alone['nas']:5.1f} times ours)   the head {whole[name]:6.0f} ms ({whole[name] / whole['nas']:.2f} times ours,"
-            f" {whole[name] / whole['products']:.2f} times its matrix products)"
+            f"{name:<18} a layer {alone[name]:6.2f} ms, {alone[name] / alone['nas']:4.1f} of ours;"
+            f" the head {whole[name]:4.0f} ms, {whole[name] / whole['nas']:.2f} of ours,"
+            f" {times:.2f} of its matrix products"
         )
     measured["bfloat16"] = processor_has_bfloat16()
     dtypes = ["float32", *(["bfloat16"] if processor_has_bfloat16() else [])]

@@ -12,6 +12,7 @@ from search_spaces.errors import NasError, nearest
 if TYPE_CHECKING:
     from contextlib import AbstractContextManager
 
+CPUINFO = Path("/proc/cpuinfo")
 AUTO, FLOAT32, BFLOAT16 = "auto", "float32", "bfloat16"
 FORMATS = (AUTO, FLOAT32, BFLOAT16)
 # of x86 and ARM: products of bfloat16 in hardware; without, they are slower than float32
@@ -22,7 +23,7 @@ _FLAGS = {"avx512_bf16", "amx_bf16", "bf16"}
 def processor_has_bfloat16() -> bool:
     """Whether the processor multiplies bfloat16 in hardware."""
     try:
-        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+        lines = CPUINFO.read_text(encoding="utf-8").splitlines()
     except OSError:
         return False
     flags = next((x for x in lines if x.startswith(("flags", "Features"))), "")

@@ -75,7 +75,7 @@ class FiringRates:
         if not module.training:
             return
         if spikes.shape[0] != frames.longest:  # neurons that step once an utterance
-            self._rates.append(spikes.mean())
+            self._rates.append(spikes.float().mean())
             return
         steps = frames.valid * spikes.shape[2]
-        self._rates.append(frames.clear(spikes).sum() / steps)
+        self._rates.append(frames.clear(spikes).sum(dtype=torch.float32) / steps)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor, nn
 
+from eval.autocast import FLOAT32
 from eval.batches import collate, ordered
 from eval.folds import Indices
 from eval.training import Epoch, Recipe, Trainer, Watch
@@ -118,5 +119,6 @@ class Training:
     def _make_tuner(self) -> Trainer:
         rate = FINETUNE_RATE * self.recipe.learning_rate
         epochs = self.recipe.epochs - self._first_epochs
-        recipe = replace(self.recipe, epochs=epochs, learning_rate=rate)
+        # rounding in the loop is of spike times, which bfloat16 would round once more
+        recipe = replace(self.recipe, epochs=epochs, learning_rate=rate, dtype=FLOAT32)
         return Trainer(self.network, self.dataset, self.indices, recipe, self.seed + 1)

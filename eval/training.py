@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from eval.autocast import FLOAT32, autocast
 from eval.batches import collate, ordered, shuffled
 from eval.firing_rates import FiringRates
 from eval.folds import Indices
@@ -31,6 +32,8 @@ class Recipe:
         warmup: Share of the steps with rising learning rate; cosine to 0 afterwards.
         label_smoothing: Of the cross-entropy.
         clip: Largest gradient norm.
+        dtype: ``float32``, or ``bfloat16`` for the matrix products of a training. Networks are
+            measured in float32 in either case.
     """
 
     epochs: int = 8
@@ -40,6 +43,7 @@ class Recipe:
     warmup: float = 0.1
     label_smoothing: float = 0.1
     clip: float = 1.0
+    dtype: str = FLOAT32
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -100,7 +104,7 @@ class Trainer:
         )
         self._rates = FiringRates.of(network)
         self._optimizer = torch.optim.AdamW(
-            _groups(network, recipe.weight_decay), lr=recipe.learning_rate
+            _groups(network, recipe.weight_decay), lr=recipe.learning_rate, fused=True
         )
 
     def run_to(self, epoch: int, watch: Watch | None = None) -> None:
@@ -120,7 +124,9 @@ class Trainer:
                 for group in self._optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * rate
                 self._optimizer.zero_grad()
-                loss = self._loss(self.network(features, lengths), labels)
+                with autocast(self.recipe.dtype):
+                    logits = self.network(features, lengths)
+                loss = self._loss(logits.float(), labels)
                 losses.append(loss.detach())
                 if self._rates is not None:
                     penalty = self._rates.penalty()

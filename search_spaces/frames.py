@@ -177,6 +177,8 @@ class RateReadout(nn.Module):
 
     def forward(self, spikes: Tensor, frames: Frames) -> Tensor:
         """``[L, B, n_in]`` spikes -> ``[B, n_out]``."""
-        rates = frames.clear(spikes).sum(0) / frames.lengths[:, None].to(spikes.dtype)
+        # counted in float32: among 256 spikes bfloat16 no longer sees one more
+        total = frames.clear(spikes).sum(0, dtype=torch.promote_types(spikes.dtype, torch.float32))
+        rates = total / frames.lengths[:, None].to(total.dtype)
         logits: Tensor = self.linear(rates)
         return logits

@@ -23,6 +23,18 @@ def split_heads(x: Tensor, heads: int) -> Tensor:
     return x.reshape(*x.shape[:-1], heads, x.shape[-1] // heads)
 
 
+class RMSNorm(nn.RMSNorm):
+    """Root-mean-square normalisation with ``eps`` 1e-5, in the format of its weight."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__(width, eps=NORM_EPS)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """Normalise the last axis."""
+        assert self.weight is not None
+        return super().forward(x.to(self.weight.dtype))
+
+
 def head_dim(settings: AttentionSettings) -> int:
     """``d``: channels of one head."""
     return settings.width // settings.heads

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import logsigmoid, silu
 
 from search_spaces.attention import fla_backend
@@ -13,7 +13,7 @@ from search_spaces.attention.base import (
     count_projection,
 )
 from search_spaces.attention.common import (
-    NORM_EPS,
+    RMSNorm,
     both_directions,
     head_dim,
     in_float32,
@@ -53,7 +53,7 @@ class GSA(Attention):
         self.key = projection(width, width)
         self.value = projection(width, width)
         self.forget = projection(width, width)
-        self.norm = nn.RMSNorm(width, eps=NORM_EPS)
+        self.norm = RMSNorm(width)
         self.output = projection(width, width)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:

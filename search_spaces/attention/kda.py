@@ -16,7 +16,7 @@ from search_spaces.attention.base import (
     count_projection,
 )
 from search_spaces.attention.common import (
-    NORM_EPS,
+    RMSNorm,
     ShortConvolution,
     both_directions,
     head_dim,
@@ -62,7 +62,7 @@ class KDA(Attention):
         self.decay_bias = nn.Parameter(step + torch.log(-torch.expm1(-step)))
         self.write = projection(width, heads)
         self.gate = nn.Sequential(projection(width, dim), projection(dim, width, bias=True))
-        self.norm = nn.RMSNorm(dim, eps=NORM_EPS)
+        self.norm = RMSNorm(dim)
         self.output = projection(width, width)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:

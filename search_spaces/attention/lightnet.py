@@ -14,7 +14,7 @@ from search_spaces.attention.base import (
     count_projection,
 )
 from search_spaces.attention.common import (
-    NORM_EPS,
+    RMSNorm,
     head_dim,
     in_float32,
     projection,
@@ -49,7 +49,7 @@ class LightNet(Attention):
         self.key = projection(width, width)
         self.value = projection(width, width)
         self.gate = nn.Sequential(projection(width, self.rank), projection(self.rank, width))
-        self.norm = nn.RMSNorm(width, eps=NORM_EPS)
+        self.norm = RMSNorm(width)
         self.output = projection(width, width)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:

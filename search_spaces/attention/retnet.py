@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn.functional import silu
 
 from search_spaces.attention import fla_backend
@@ -14,7 +14,7 @@ from search_spaces.attention.base import (
     count_projection,
 )
 from search_spaces.attention.common import (
-    NORM_EPS,
+    RMSNorm,
     both_directions,
     head_dim,
     in_float32,
@@ -57,7 +57,7 @@ class RetNet(Attention):
         self.key = projection(width, width)
         self.value = projection(width, width)
         self.gate = projection(width, width)
-        self.norm = nn.RMSNorm(dim, eps=NORM_EPS)
+        self.norm = RMSNorm(dim)
         self.output = projection(width, width)
 
     def _attend(self, x: Tensor, mask: Tensor) -> Tensor:

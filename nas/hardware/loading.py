@@ -135,7 +135,7 @@ def check_family(family: str, trusted: Collection[str], folder: Path) -> None:
 
 
 def _read_text(folder: Path) -> Exported:
-    for name in ("config.json", "architecture.yaml"):
+    for name in ("config.json", "environment.json", "architecture.yaml"):
         path = folder / name
         if path.is_file() and path.stat().st_size > LARGEST_TEXT:
             raise NasError(f"{path.stat().st_size} bytes are no {name}", where=str(path))

@@ -130,7 +130,8 @@ def check_family(family: str, trusted: Collection[str], folder: Path) -> None:
     raise NasError(
         f"family {family!r} is none of this package's, and building it would run its code",
         where=str(folder),
-        hint=f"in Python: load(folder, trusted=[{family!r}])",
+        hint=f"if you trust it: nas predict --trust {family}, in Python"
+        f" load(folder, trusted=[{family!r}])",
     )
 
 

@@ -34,8 +34,8 @@ from search_spaces.named import REFERENCE
 SECONDS = 3.0
 CLIPS = 100
 NETWORKS: dict[str, dict[str, Any]] = {
-    "plif, one block of 64": {"encoder.depth": 1, "encoder.width": 64, "neuron.type": "plif"},
-    "reference, two of 256": REFERENCE,
+    "PLIF, one block of 64": {"encoder.depth": 1, "encoder.width": 64, "neuron.type": "plif"},
+    "the reference, two blocks of 256": REFERENCE,
 }
 
 
@@ -66,11 +66,11 @@ def three_seconds(paths: Sequence[Path], target: Path) -> Path:
 
 
 def timed(predictor: Predictor, paths: Sequence[Path], room: float) -> dict[str, float]:
-    """Return seconds on the clock, of the encoder and of the head."""
+    """Return seconds: on the clock, of the encoder, of the head."""
     began = time.perf_counter()
     found = list(predictor(paths, BadFiles(), batch_seconds=room))
     return {
-        "seconds": time.perf_counter() - began,
+        "clock": time.perf_counter() - began,
         "encoder": sum(p.encoder_seconds for p in found),
         "head": sum(p.head_seconds for p in found),
     }
@@ -94,7 +94,7 @@ def measure(predictor: Predictor, paths: Sequence[Path], repeats: int) -> dict[s
     for _ in range(repeats):
         single.append(summed([timed(predictor, [p], BATCH_SECONDS) for p in paths]))
         together.append(timed(predictor, paths, BATCH_SECONDS))
-    ratios = [a["seconds"] / b["seconds"] for a, b in zip(single, together, strict=True)]
+    ratios = [a["clock"] / b["clock"] for a, b in zip(single, together, strict=True)]
     return {
         "clip": {f"{k}_ms": 1e3 * v for k, v in middle(alone).items()},
         "one_by_one": middle(single),
@@ -128,8 +128,8 @@ def main() -> None:
         print(
             f"{name}, {parameters} parameters: {SECONDS:g} s clip: encoder"
             f" {row['clip']['encoder_ms']:.1f} ms, head {row['clip']['head_ms']:.2f} ms;"
-            f" {len(paths)} clips: one by one {row['one_by_one']['seconds']:.2f} s, at once"
-            f" {row['at_once']['seconds']:.2f} s, ratio {row['one_by_one_over_at_once']:.2f}"
+            f" {len(paths)} clips: one by one {row['one_by_one']['clock']:.2f} s, at once"
+            f" {row['at_once']['clock']:.2f} s, ratio {row['one_by_one_over_at_once']:.2f}"
         )
     report.write("predict", measured)
 

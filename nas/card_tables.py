@@ -20,6 +20,13 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     return ["", *(f"| {' | '.join(line)} |" for line in lines)]
 
 
+def rows_of(metrics: Row, name: str) -> list[Row]:
+    """Return the rows under a name; nothing where one's own evaluator calls something else so."""
+    rows = metrics.get(name)
+    fit = isinstance(rows, list) and all(isinstance(r, Mapping) for r in rows)
+    return rows if fit and rows else []
+
+
 def scalars(metrics: Row) -> list[str]:
     """Return every figure that is one value."""
     found = {k: v for k, v in metrics.items() if isinstance(v, int | float | str)}
@@ -35,9 +42,10 @@ def fold_rows(rows: Sequence[Row]) -> list[str]:
     return table(columns, ([r[k] for k in columns] for r in rows))
 
 
-def confusion(counts: Sequence[Sequence[int]], classes: Sequence[str]) -> list[str]:
+def confusion(counts: Any, classes: Any) -> list[str]:
     """Return a confusion matrix, true classes down and predicted ones across, with recalls."""
-    if not counts or len(counts) != len(classes):
+    given = isinstance(counts, list) and isinstance(classes, list) and len(counts) == len(classes)
+    if not given or not all(isinstance(r, list) and len(r) == len(counts) for r in counts):
         return []
     rows = [
         [name, *row, row[i] / sum(row) if sum(row) else "-"]

@@ -171,11 +171,12 @@ def _folds_again(record: Mapping[str, Any], folder: Path, say: Say) -> str:
         raise NasError("what was left out or cut is known to the search alone")
     split = open_recorded(record, record, folder, say)
     table = Groups.of(split.corpus)
-    known = source.get("utterances") == len(table.speakers)
+    names = []
     for held in split.folding.outer(table)[record["test_fold"] :][:1]:
         inner = split.folding.inner(table, held.fit, record.get("validation_folds"))
-        known &= [held.name, *(f.name for f in inner)] == [record["test"], *record["validation"]]
-    if not known:
+        names = [held.name, *(f.name for f in inner)]
+    known = [source.get("utterances"), record["test"], *record["validation"]]
+    if [len(table.speakers), *names] != known:
         raise NasError("its corpus has changed since the search", where=str(split.corpus.root))
     return split.file()
 

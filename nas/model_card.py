@@ -72,13 +72,13 @@ def _measured(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str
         "`wa`, `ua`, `macro_f1` are shares of one, `energy` is joules per sample of the head",
         "alone, `latency` seconds.",
     ]
-    folds = tables.fold_rows(metrics.get("folds") or [])
+    folds = tables.fold_rows(tables.rows_of(metrics, "folds"))
     if folds:
         lines += ["", "By fold:", *folds]
-    counts = tables.confusion(metrics.get("confusion") or [], config.get("classes") or [])
+    counts = tables.confusion(metrics.get("confusion"), config.get("classes"))
     if counts:
         lines += ["", "Utterances by class:", *counts]
-    operations = tables.layers(metrics.get("layers") or [])
+    operations = tables.layers(tables.rows_of(metrics, "layers"))
     if operations:
         lines += ["", "Operations and spikes per sample, by layer:", *operations]
     return lines
@@ -118,7 +118,10 @@ def _files(
             f" `--folds {FOLDS_FILE}` splits so again"
         )
     elif config.get("protocol"):
-        folds = f"- no `{FOLDS_FILE}`: the corpus was not at hand; {config['protocol']} names them"
+        folds = (
+            f"- no `{FOLDS_FILE}`: the corpus was not at hand, or not the same; they are those"
+            f" of the protocol {config['protocol']}"
+        )
     else:
         folds = f"- no `{FOLDS_FILE}`: the figures are not of a corpus that nas has split"
     lines = [

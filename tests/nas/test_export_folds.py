@@ -151,8 +151,12 @@ def test_a_run_that_kept_no_folds_gets_them_from_its_corpus(
 
 def test_a_run_with_its_own_evaluator_has_none_and_says_so(tmp_path: Path) -> None:
     space = {"name": "x", "parameters": {"x": {"int": [1, 9]}}, "objectives": {"y": "minimize"}}
+    own = {"folds": 5, "confusion": 0.1, "classes": 3}  # its own words, which mean other things
     nas.search(
-        space=space, evaluator=lambda a, f, s: {"y": float(a["x"])}, budget=2, out=tmp_path / "run"
+        space=space,
+        evaluator=lambda a, f, s: {"y": float(a["x"]), **own},
+        budget=2,
+        out=tmp_path / "run",
     )
     study = Study.open(tmp_path / "run")
     folder = export(study, study.front()[0], tmp_path / "best")
@@ -163,7 +167,9 @@ def test_a_run_with_its_own_evaluator_has_none_and_says_so(tmp_path: Path) -> No
         "environment",
         "metrics",
     ]
-    assert "not of a corpus that nas has split" in (folder / "README.md").read_text()
+    card = (folder / "README.md").read_text()
+    assert "not of a corpus that nas has split" in card
+    assert "| folds | 5 |" in card
 
 
 @pytest.mark.parametrize("protocol", ["leave-one-speaker-out", "speaker-dependent"])
@@ -191,3 +197,17 @@ def test_files_left_out_have_a_place_and_change_no_fold(
         both = zip(read.inner(used, ours.fit), folding.inner(used, theirs.fit), strict=True)
         assert all(np.array_equal(a.held, b.held) for a, b in both)
     assert members_of(folding, opened) != list(read.members) or not share
+
+
+def test_a_fold_whose_rest_cannot_be_split_does_not_stop_a_search_in_another(
+    corpus: Path, tmp_path: Path
+) -> None:
+    """Only two of three say "b": without one of them, the other is trained on or validated."""
+    folder = tmp_path / "corpus"
+    shutil.copytree(corpus, folder)
+    rows = (corpus / "manifest.csv").read_text().splitlines()
+    kept = [r for r in rows if not r.endswith(",dan") and not r.endswith(",b,cat")]
+    (folder / "manifest.csv").write_text("\n".join(kept))
+    study = searched(folder, tmp_path / "run", test_fold=2)
+    told = json.loads((study.folder / "folds.json").read_text())
+    assert [len(fold.get("inner", [])) for fold in told["folds"]] == [0, 0, 2]

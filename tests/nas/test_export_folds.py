@@ -160,13 +160,7 @@ def test_a_run_with_its_own_evaluator_has_none_and_says_so(tmp_path: Path) -> No
     )
     study = Study.open(tmp_path / "run")
     folder = export(study, study.front()[0], tmp_path / "best")
-    assert sorted(p.stem for p in folder.iterdir()) == [
-        "README",
-        "architecture",
-        "config",
-        "environment",
-        "metrics",
-    ]
+    assert not (folder / "folds.json").exists()
     card = (folder / "README.md").read_text()
     assert "not of a corpus that nas has split" in card
     assert "| folds | 5 |" in card

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-
-import numpy as np
 
 from eval.corpora.classes import ClassMap
 from eval.corpora.corpus import Corpus
@@ -12,10 +12,10 @@ from eval.corpora.layouts import LAYOUTS
 from eval.emobox import read_emobox
 from eval.fold_files import FROM_FILE, FromFile, Members
 from eval.fold_json import read_json
-from eval.fold_matching import utterance_id
-from eval.folds import Groups, Indices
+from eval.fold_matching import named_from, utterance_id
+from eval.folds import Fold, Groups, Table
 from eval.protocols import Folding, default_for, named
-from eval.splitters import SPEAKER_DEPENDENT
+from eval.splitters import SPEAKER_DEPENDENT, recording
 from search_spaces.errors import NasError
 
 
@@ -69,24 +69,55 @@ def _read(path: Path, corpus: Corpus, class_map: ClassMap | None, share: bool) -
     return read_json(path, corpus, dropped=dropped, share=share)
 
 
-def members_of(folding: Folding, corpus: Corpus) -> list[Members]:
+def members_of(folding: Folding, corpus: Corpus, table: Table | None = None) -> list[Members]:
     """Return the folds of a corpus by the names of its utterances, inner ones included.
 
+    Args:
+        folding: How it is split.
+        corpus: Whose utterances are named.
+        table: What of it was used, where files were left out or cut into clips; None for all
+            of it. An utterance that is not in it goes to the side of its speaker, so that the
+            folds name the whole corpus.
+
+    Returns:
+        The outer folds; those whose rest cannot be split again are without inner ones.
+
     Raises:
-        NasError: They cannot be made.
+        NasError: There are no outer folds.
     """
-    table = Groups.of(corpus)
-    names = np.array([utterance_id(u.path, corpus.root) for u in corpus.utterances], dtype=object)
+    used = Groups.of(corpus) if table is None else table
+    names = [named_from(recording(used, i), corpus.root) for i in range(len(used.speakers))]
+    voices = {utterance_id(u.path, corpus.root): u.speaker for u in corpus.utterances}
+    present = set(names)
+    lost = [name for name in voices if name not in present]
 
-    def called(indices: Indices) -> tuple[str, ...]:
-        return tuple(names[indices])
+    def split(fold: Fold) -> tuple[tuple[str, ...], tuple[str, ...]]:
+        held, fit = (list(dict.fromkeys(names[i] for i in part)) for part in (fold.held, fold.fit))
+        tested, trained = ({voices[n] for n in part} for part in (held, fit))
+        for name in lost:
+            (held if voices[name] in tested - trained else fit).append(name)
+        return tuple(held), tuple(fit)
 
-    return [
-        Members(
-            fold.name,
-            called(fold.held),
-            called(fold.fit),
-            tuple((f.name, called(f.held)) for f in folding.inner(table, fold.fit)),
-        )
-        for fold in folding.outer(table)
-    ]
+    members = []
+    for outer in folding.outer(used):
+        held, fit = split(outer)
+        inner = []
+        with contextlib.suppress(NasError):  # a search in another fold does not need it
+            inner = folding.inner(used, outer.fit)
+        allowed = set(fit)
+        parts = [(f.name, tuple(n for n in split(f)[0] if n in allowed)) for f in inner]
+        members.append(Members(outer.name, held, fit, tuple(parts)))
+    return members
+
+
+def share_voices(members: Sequence[Members], corpus: Corpus) -> bool:
+    """Tell whether a speaker is on both sides of a fold, outer or inner."""
+    voices = {utterance_id(u.path, corpus.root): u.speaker for u in corpus.utterances}
+
+    def shared(held: Iterable[str], rest: Iterable[str]) -> bool:
+        return not {voices[n] for n in held}.isdisjoint(voices[n] for n in rest)
+
+    return any(
+        shared(m.test, m.fit) or any(shared(ids, set(m.fit) - set(ids)) for _, ids in m.inner)
+        for m in members
+    )

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.export import Exported, read_folder, weights_of, write_folder
+from nas.folding import FILE as FOLDS_FILE
 from nas.recordings import Recordings, at_both_rates, what_frames_hold
 from search_spaces.errors import NasError, nearest
 
@@ -249,4 +250,6 @@ def _write(
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "model.safetensors"
         save_weights(chosen.network, weights)
-        write_folder(folder, model.architecture, config, metrics, weights)
+        folds = model.folder / FOLDS_FILE  # what the weights have not seen is told by these
+        known = folds if folds.is_file() else None
+        write_folder(folder, model.architecture, config, metrics, weights, known)

@@ -169,9 +169,8 @@ class CorpusEvaluator:
         self.protocol = folding.name
         self.speaker_dependent = folding.mixed(dataset, [*outer, *self.folds])
         self._folds_digest = split.digest() if split is not None else None
-        content = split.file() if split is not None else None
         # what the record needs beside what `describe` returns, by file name
-        self.files = {} if content is None else {FOLDS_FILE: content}
+        self.files = {} if split is None else {FOLDS_FILE: split.file(dataset)}
         self._limit = next((c for c in space.constraints if c.quantity == "parameters"), None)
 
     def __call__(

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,7 +19,7 @@ from nas.corpus import LATER, OPTIONS
 from nas.energy_report import EnergyReport, report
 from nas.evaluation import Evaluation
 from nas.folding import FILE as FOLDS_FILE
-from nas.folding import described, speaker_dependent
+from nas.folding import described, kept_folds, speaker_dependent
 from nas.model_card import model_card
 from nas.outer import read_rows
 from nas.run_config import describe_environment
@@ -27,6 +29,7 @@ from search_spaces.errors import NasError, nearest
 from search_spaces.families import get_family
 
 FORMAT = 1
+ENVIRONMENT = "environment"  # a file; a part of config.json before it had one
 
 
 @dataclass(frozen=True)
@@ -77,17 +80,26 @@ def choose(study: Study, best: str | None, trial: str | None) -> Evaluation:
     return min(front, key=lambda e: (sign * e.objectives[best], e.number))
 
 
-def export(study: Study, e: Evaluation, folder: Path) -> Path:
+def export(
+    study: Study, e: Evaluation, folder: Path, say: Callable[[str], None] = lambda _: None
+) -> Path:
     """Write an architecture of a run as a folder.
 
-    Writes ``architecture.yaml``, ``config.json``, ``metrics.json``, ``README.md``, for what
-    recorded its operations ``energy.json`` (every profile) and for members of the front
-    ``model.safetensors``.
+    Writes ``architecture.yaml``, ``config.json``, ``environment.json``, ``metrics.json``,
+    ``README.md``, of a run on a corpus ``folds.json``, for what recorded its operations
+    ``energy.json`` (every profile) and for members of the front ``model.safetensors``.
+
+    Args:
+        study: The run.
+        e: Of it.
+        folder: Where to write.
+        say: Told what cannot be written.
 
     Raises:
         NasError: The folder exists.
     """
     source = study.config.evaluator
+    created = study.config.created
     config: dict[str, Any] = {
         "family": study.space.family,
         "space": study.space.name,
@@ -102,10 +114,11 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
         "source": source.get("source"),
         "recipe": source.get("recipe"),
         "profile": source.get("profile"),
-        "run": {"folder": str(study.folder), "command": study.config.created.get("command")},
+        "run": {"folder": str(study.folder), "command": created.get("command")},
     }
     metrics = {
         "measured_on": _measured_on(source),
+        "measured_by": {k: created.get(k) for k in ("command", "date", "machine")},
         **described(source),
         "objectives": dict(e.objectives),
         **e.metrics,
@@ -129,14 +142,15 @@ def export(study: Study, e: Evaluation, folder: Path) -> Path:
             "test": held_out,
             "validation": fold,
         }
-    return write_folder(
-        folder,
-        e.architecture,
-        config,
-        metrics,
-        weights if weights.is_file() else None,
-        study.folder / FOLDS_FILE if source.get("folds") else None,
-    )
+    with tempfile.TemporaryDirectory() as scratch:
+        return write_folder(
+            folder,
+            e.architecture,
+            config,
+            metrics,
+            weights if weights.is_file() else None,
+            kept_folds(source, study.folder, Path(scratch), say),
+        )
 
 
 def _measured_on(source: Mapping[str, Any]) -> str:
@@ -162,7 +176,7 @@ def write_folder(
         config: What ``config.json`` says.
         metrics: What ``metrics.json`` says.
         weights: File to copy, if there are any.
-        folds: File of the folds to copy, if they came from one.
+        folds: File of the folds to copy, if they are known.
 
     Raises:
         NasError: The folder exists.
@@ -179,8 +193,12 @@ def write_folder(
     if config.get("family"):
         filled = get_family(config["family"]).filled(architecture)
         config = {**config, "values": filled}
-    full = {"format": FORMAT, **config, "environment": describe_environment()}
+    environment = describe_environment()
+    now = {k: environment[k] for k in ("command", "date", "machine")}
+    metrics = {"measured_by": now, **metrics}
+    full = {"format": FORMAT, **{k: v for k, v in config.items() if k != ENVIRONMENT}}
     _write_json(making / "config.json", full)
+    _write_json(making / f"{ENVIRONMENT}.json", environment)
     _write_json(making / "metrics.json", metrics)
     energy = _energy(architecture, config, metrics)
     if energy is not None:
@@ -189,7 +207,8 @@ def write_folder(
         shutil.copyfile(weights, making / "model.safetensors")
     if folds is not None:
         _copy_folds(folds, making)
-    card = model_card(architecture, full, metrics, weights is not None, energy)
+    files = {p.name for p in making.iterdir()}
+    card = model_card(architecture, full, metrics, files, energy)
     (making / "README.md").write_text(card, encoding="utf-8")
     making.replace(folder)
     return folder
@@ -225,9 +244,17 @@ def read_folder(folder: Path) -> Exported:
         raise NasError(
             f"this export has format {config.get('format')!r}, this nas reads {FORMAT}",
             where=str(folder),
-            hint=f"it was written by nas {config.get('environment', {}).get('nas', 'unknown')}",
+            hint=f"it was written by nas {_environment(folder, config).get('nas', 'unknown')}",
         )
     return Exported(folder, Architecture(values), config)
+
+
+def _environment(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return what an export says of its making; nothing where that is damaged."""
+    told = config.get(ENVIRONMENT)
+    with contextlib.suppress(OSError, ValueError):
+        told = json.loads((folder / f"{ENVIRONMENT}.json").read_text(encoding="utf-8"))
+    return told if isinstance(told, dict) else {}
 
 
 def _energy(

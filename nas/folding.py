@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -11,12 +11,17 @@ from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
     from eval.corpora import Corpus
+    from eval.fold_files import Members
+    from eval.folds import Table
     from eval.protocols import Folding
 
 # What a request for a split may hold; None each for the corpus's usual protocol.
 KEYS = ("protocol", "speaker_dependent", "folds")
 
-FILE = "folds.json"  # in a run's folder and an export, where the folds came from a file
+FILE = "folds.json"  # in a run's folder and an export: what the figures are of
+
+# A record with a digest under "folds" had its folds from a file, and the file beside it is read.
+# Without one they come from the protocol it names, and the file is for people and for --folds.
 
 WARNING = (
     "speaker-dependent: tested on voices known from training, not comparable with"
@@ -38,20 +43,27 @@ class Split:
     corpus: Corpus
     folding: Folding
 
-    def file(self) -> str | None:
-        """Return the content of ``folds.json``, where the folds came from a file."""
+    def file(self, table: Table | None = None) -> str:
+        """Return the content of ``folds.json``, which ``--folds`` reads back.
+
+        Args:
+            table: See `eval.folding.members_of`.
+        """
         from eval.fold_files import FromFile
         from eval.fold_json import render
+        from eval.folding import members_of, share_voices
 
         splitter = self.folding.splitter
-        if not isinstance(splitter, FromFile):
-            return None
+        if isinstance(splitter, FromFile):
+            members: Sequence[Members] = splitter.members
+        else:
+            members = members_of(self.folding, self.corpus, table)
         return render(
             self.corpus,
-            splitter.members,
+            members,
             protocol=self.folding.name,
-            speaker_dependent=self.folding.share,
-            source=splitter.source,
+            speaker_dependent=share_voices(members, self.corpus),
+            source=self.source(),
         )
 
     def source(self) -> str | None:
@@ -124,6 +136,49 @@ def open_recorded(
             hint="put the file back, or start again with --folds",
         )
     return split
+
+
+def kept_folds(record: Mapping[str, Any], folder: Path, scratch: Path, say: Say) -> Path | None:
+    """Return the file with the folds of a run; one that kept none gets it from its corpus.
+
+    Args:
+        record: The evaluator's part of ``run.yaml``.
+        folder: Of the run.
+        scratch: Where a file may be made.
+        say: Told why there is none.
+    """
+    if record.get("kind") != "corpus":
+        return None
+    kept = folder / FILE
+    if kept.is_file() or record.get("folds"):
+        return kept
+    try:
+        content = _folds_again(record, folder, say)
+    except NasError as error:
+        say(f"without {FILE}, which this run of an older nas did not keep: {error.what}")
+        return None
+    made = scratch / FILE
+    made.write_text(content, encoding="utf-8")
+    return made
+
+
+def _folds_again(record: Mapping[str, Any], folder: Path, say: Say) -> str:
+    from eval.corpora.corpus import EVENT_KINDS
+    from eval.folds import Groups
+
+    source = record.get("source") or {}
+    if source.get("skipped") or source.get("kind") in EVENT_KINDS:
+        raise NasError("what was left out or cut is known to the search alone")
+    split = open_recorded(record, record, folder, say)
+    table = Groups.of(split.corpus)
+    names = []
+    for held in split.folding.outer(table)[record["test_fold"] :][:1]:
+        inner = split.folding.inner(table, held.fit, record.get("validation_folds"))
+        names = [held.name, *(f.name for f in inner)]
+    known = [source.get("utterances"), record["test"], *record["validation"]]
+    if [len(table.speakers), *names] != known:
+        raise NasError("its corpus has changed since the search", where=str(split.corpus.root))
+    return split.file()
 
 
 def recorded(record: Mapping[str, Any], folder: Path) -> dict[str, Any]:

@@ -54,7 +54,7 @@ def verify(
             raise NasError(
                 f"{name} is {100 * value:.2f} % and was recorded as {100 * recorded:.2f} %",
                 where=str(folder),
-                hint="another version of a library, or a file that was changed? See config.json,"
-                " environment",
+                hint="another version of a library, or a file that was changed? See"
+                " environment.json",
             )
     return result

@@ -33,7 +33,7 @@ def export(
 
     study = Study.open(run)
     chosen = choose(study, best, trial)
-    path = write(study, chosen, folder)
+    path = write(study, chosen, folder, out.say)
     files = sorted(p.name for p in path.iterdir())
     if "model.safetensors" not in files:
         out.say("no weights are kept for this one (they are for the front of a corpus run)")

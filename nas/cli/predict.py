@@ -75,7 +75,7 @@ def predict(
                 out.line(f"  {row['seconds']:.2f} s: {told}")
     if done:
         out.say(
-            f"{done} recordings, {heard:.1f} s of audio:"
+            f"{done} recording{'s' * (done > 1)}, {heard:.1f} s of audio:"
             f" encoder {encoding:.2f} s, head {deciding:.3f} s"
         )
     if summary := bad.summary():

@@ -130,12 +130,13 @@ def check_family(family: str, trusted: Collection[str], folder: Path) -> None:
     raise NasError(
         f"family {family!r} is none of this package's, and building it would run its code",
         where=str(folder),
-        hint=f"in Python: load(folder, trusted=[{family!r}])",
+        hint=f"if you trust it: nas predict --trust {family}, in Python"
+        f" load(folder, trusted=[{family!r}])",
     )
 
 
 def _read_text(folder: Path) -> Exported:
-    for name in ("config.json", "architecture.yaml"):
+    for name in ("config.json", "environment.json", "architecture.yaml"):
         path = folder / name
         if path.is_file() and path.stat().st_size > LARGEST_TEXT:
             raise NasError(f"{path.stat().st_size} bytes are no {name}", where=str(path))

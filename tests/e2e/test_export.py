@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,7 @@ def test_an_export_reproduces_its_figures_and_retrains(
     assert config["hash"] in card
     assert "memory and data movement" in card  # what the energy leaves out
     assert "nas search" in card
+    assert f"| bob | 18 | {metrics['folds'][0]['wa']:.6g} |" in card
 
     retrained = run("train", best, "--data", corpus, "--out", tmp_path / "mine")
     assert [r["fold"] for r in retrained["folds"]] == sorted(SPEAKERS)
@@ -85,3 +87,63 @@ def test_verify_measures_the_folder_again_and_finds_what_was_changed(
     )
     assert done.returncode == 2
     assert "exists already" in done.stderr
+
+
+ALONE = """
+import json, os, sys
+
+away = tuple(sys.argv[1:])
+
+
+def refuse(event, arguments):
+    if event == "open" and str(arguments[0]).startswith(away):
+        raise RuntimeError(f"{arguments[0]} is not part of the export")
+    if event.startswith("socket.connect"):
+        raise RuntimeError("no network is needed")
+
+
+sys.addaudithook(refuse)
+import nas
+import numpy as np
+import torch
+
+network = nas.load("best")
+frames = torch.from_numpy(np.load("frames.npy"))
+with torch.no_grad():
+    print(json.dumps(network(frames, torch.tensor([9, 5])).tolist()))
+"""
+
+
+def test_an_export_alone_is_enough(finished: Path, corpus: Path, tmp_path: Path) -> None:
+    """Copied away from its run and corpus, into an environment that knows neither."""
+    import torch
+
+    import nas
+
+    run("export", finished, "--out", tmp_path / "made")
+    frames = np.random.default_rng(0).normal(size=(2, 9, 12)).astype(np.float32)
+    with torch.no_grad():
+        lengths = torch.tensor([9, 5])
+        expected = nas.load(tmp_path / "made")(torch.from_numpy(frames), lengths).numpy()
+    alone, home = tmp_path / "alone", tmp_path / "home"
+    for folder in (alone, home):
+        folder.mkdir()
+    shutil.copytree(tmp_path / "made", alone / "best")
+    np.save(alone / "frames.npy", frames)
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("NAS_", "XDG_", "HF_"))}
+    away = [str(finished), str(corpus), str(tmp_path / "made")]
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, *away],
+        cwd=alone,
+        env={
+            **kept,
+            "HOME": str(home),
+            "NAS_CACHE": str(home / "cache"),
+            "PYTHONPATH": str(Path(__file__).parents[2]),
+        },
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert np.array(json.loads(done.stdout)) == pytest.approx(expected, abs=1e-6)
+    assert not (home / "cache").exists()

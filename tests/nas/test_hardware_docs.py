@@ -1,9 +1,7 @@
-"""The code of docs/hardware.md does what it says."""
+"""The code of docs/hardware.md and of its tutorial does what it says."""
 
 from __future__ import annotations
 
-import contextlib
-import io
 import re
 from pathlib import Path
 from typing import Any
@@ -17,8 +15,10 @@ from nas.hardware.nir_file import write_nir
 
 from .hardware_nets import DIM, ON_DEVICE, export_folder, frames
 
-DOCUMENT = Path(__file__).parents[2] / "docs" / "hardware.md"
-BLOCKS = re.findall(r"```python\n(.*?)```", DOCUMENT.read_text(encoding="utf-8"), re.DOTALL)
+DOCS = Path(__file__).parents[2] / "docs"
+PAGES = (DOCS / "hardware.md", DOCS / "tutorials" / "to-hardware.md")
+TEXT = "".join(page.read_text(encoding="utf-8") for page in PAGES)
+BLOCKS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
 
 
 def block(about: str) -> str:
@@ -38,11 +38,11 @@ def test_the_file_runs_in_snntorch_as_shown(shift: float, here: Path):
     net = export_folder(here / "best", values)
     write_nir(net, DIM, here / "best.nir")
     x = frames(3, 11)
-    names: dict[str, Any] = {"frames": x.transpose(0, 1)}
-    with contextlib.redirect_stdout(io.StringIO()):
-        exec(block("snntorch"), names)
+    names: dict[str, Any] = {"__name__": "in_snntorch"}
+    exec(block("snntorch"), names)
+    logits = names["run"]("best.nir", x.transpose(0, 1))
     with torch.no_grad():
-        torch.testing.assert_close(names["logits"], net(x), rtol=0, atol=0.05)
+        torch.testing.assert_close(logits, net(x), rtol=0, atol=0.05)
 
 
 def test_integers_are_read_as_shown(here: Path):

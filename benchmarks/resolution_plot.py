@@ -20,8 +20,10 @@ mpl.rcParams["svg.hashsalt"] = "nas"
 DOCS = Path(__file__).parent.parent / "docs"
 DRAWN = {
     "integral": ("tab:blue", "-"),
+    "compensated": ("tab:orange", "-"),
     "euler": ("tab:green", "-"),
     "decay": ("tab:purple", "-"),
+    "substeps": ("tab:brown", "-"),
     "auto": ("tab:red", "--"),
     "tau": ("0.3", ":"),
     "none": ("0.6", ":"),

@@ -8,7 +8,8 @@ Polish recordings (which of six words; each seed holds out another of the five s
 scikit-learn's digits with a spike a pixel. Inputs are counts of events. A
 network trained at the finer step itself stands beside those adapted to it, with both trainings'
 processor time. Nothing is chosen on test data: sizes and epochs are fixed, ``auto`` and the
-compensation read what networks do on training inputs, and no label. Time-to-first-spike networks change their clock. One thread.
+compensation read what networks do on training inputs, and no label.
+Time-to-first-spike networks change their clock. One thread.
 """
 
 from __future__ import annotations

@@ -88,12 +88,14 @@ def candidates(evaluator: Any, count: int) -> list[Any]:
 
 
 def measure(name: str, count: int) -> list[dict[str, Any]]:
+    rows = finished(name)
+    if len(rows) >= count:
+        return rows[:count]
     request = {"data": "polish", "validation_folds": FOLDS, **ENCODERS[name]}
     full = corpus_evaluator(space(), request, print)
     rate = ENCODERS[name]["frame_rate"] / 2
     coarse = corpus_evaluator(space(), {**request, "train_rate": rate}, print)
     drawn = candidates(full, count)
-    rows = finished(name)
     # frames are put together once a run of `nas search`: before the first candidate here
     measured(coarse, drawn[0], 0)
     for architecture in drawn[len(rows) :]:
@@ -120,11 +122,12 @@ def measure(name: str, count: int) -> list[dict[str, Any]]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--candidates", type=int, default=20)
+    parser.add_argument("--report", action="store_true", help="Write what is finished by now.")
     options = parser.parse_args()
     torch.set_num_threads(1)
     found: dict[str, Any] = {}
     for name in ENCODERS:
-        rows = measure(name, options.candidates)[: options.candidates]
+        rows = finished(name) if options.report else measure(name, options.candidates)
         found[name] = {
             "candidates": len(rows),
             "ua": float(np.mean([100 * r["full"]["ua"] for r in rows])),

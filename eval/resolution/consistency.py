@@ -43,7 +43,7 @@ class Adapted:
     """A network at the new step by one method.
 
     Args:
-        method: One of ``METHODS``.
+        method: One of ``ALL_METHODS``.
         network: A changed copy of the source; None where the method refused.
         refusal: Why it did, or None.
         notes: Of :func:`~eval.resolution.network.change_step`, and of :func:`crowded`.
@@ -201,8 +201,8 @@ def choose(found: list[Adapted]) -> Adapted:
     """Return the method by which the network says most nearly what it said.
 
     That is the least divergence of its outputs. Several steps a frame cost as many times the
-    updates: they are taken only where by every other method more than one decision in twenty
-    is another than the source's, and where they diverge less.
+    updates: they are taken only where by the best of the others more than one decision in
+    twenty is another than the source's, and where they diverge less.
 
     Raises:
         NasError: Every candidate refused.

@@ -7,8 +7,9 @@ coarse a one, on events whose times are known to a millisecond: cochlea spikes o
 Polish recordings (which of six words; each seed holds out another of the five speakers), and
 scikit-learn's digits with a spike a pixel. Inputs are counts of events. A
 network trained at the finer step itself stands beside those adapted to it, with both trainings'
-processor time. Nothing is chosen on test data: sizes and epochs are fixed, ``auto`` reads spike
-counts of training inputs. Time-to-first-spike networks change their clock. One thread.
+processor time. Nothing is chosen on test data: sizes and epochs are fixed, ``auto`` and the
+compensation read what networks do on training inputs, and no label.
+Time-to-first-spike networks change their clock. One thread.
 """
 
 from __future__ import annotations
@@ -31,6 +32,9 @@ from ttfs import Perceptron, sets, train
 from eval.audio import SAMPLE_RATE, read_audio
 from eval.cochlea import counted, spikes
 from eval.corpora import open_corpus
+from eval.energy.operations import OperationCounter
+from eval.energy.pricing import totals
+from eval.energy.profile import DEFAULT_PROFILE, load_profile
 from eval.evaluate import build
 from eval.features import Dataset
 from eval.mapping import Training
@@ -135,9 +139,15 @@ def trained(task: Task, milliseconds: float, seed: int) -> tuple[nn.Module, floa
     return network.eval(), time.process_time() - began
 
 
-def accuracy(network: nn.Module, dataset: Dataset, held: Any) -> float:
-    predicted = predict(network, dataset, held).argmax(1).numpy()
-    return recall(dataset.labels[held], predicted, len(dataset.classes)).ua
+def accuracy(network: nn.Module, dataset: Dataset, held: Any) -> dict[str, float]:
+    """Return the recall, and the energy of the default cost model [J per sample]."""
+    with OperationCounter(network).counting() as counter:
+        predicted = predict(network, dataset, held).argmax(1).numpy()
+    energy = totals(counter.table(), load_profile(DEFAULT_PROFILE))["energy"]
+    return {
+        "ua": recall(dataset.labels[held], predicted, len(dataset.classes)).ua,
+        "energy": energy,
+    }
 
 
 def measure(task: Task, seeds: int) -> list[dict[str, Any]]:
@@ -149,18 +159,19 @@ def measure(task: Task, seeds: int) -> list[dict[str, Any]]:
         network, seconds = trained(task, source, seed)
         before = task.at(source)
         own = accuracy(network, before, held)
-        rows.append({"seed": seed, "ratio": 1.0, "method": "source", "ua": own, "train": seconds})
+        rows.append({"seed": seed, "ratio": 1.0, "method": "source", **own, "train": seconds})
         there, cost = trained(task, source / 2, seed)
         ua = accuracy(there, task.at(source / 2), held)
-        rows.append({"seed": seed, "ratio": 0.5, "method": "trained", "ua": ua, "train": cost})
+        rows.append({"seed": seed, "ratio": 0.5, "method": "trained", **ua, "train": cost})
         for ratio in RATIOS:
             after = task.at(source * ratio)
             found = compare(network, ratio, before, after, fit[::6], inputs="counts")
             for one in found:
                 row = {"seed": seed, "ratio": ratio, "method": one.method, "ua": None}
                 if one.network is not None:
-                    row["ua"] = accuracy(one.network, after, held)
-                    row["spikes"] = dict(one.ratios)
+                    row |= accuracy(one.network, after, held)
+                    row |= {"spikes": dict(one.ratios), "divergence": one.divergence}
+                    row |= {"agreement": one.agreement}
                 rows.append(row)
             best = choose(found)
             last = next(r for r in rows[::-1] if r["method"] == best.method)

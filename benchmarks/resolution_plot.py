@@ -20,8 +20,10 @@ mpl.rcParams["svg.hashsalt"] = "nas"
 DOCS = Path(__file__).parent.parent / "docs"
 DRAWN = {
     "integral": ("tab:blue", "-"),
+    "compensated": ("tab:orange", "-"),
     "euler": ("tab:green", "-"),
     "decay": ("tab:purple", "-"),
+    "substeps": ("tab:brown", "-"),
     "auto": ("tab:red", "--"),
     "tau": ("0.3", ":"),
     "none": ("0.6", ":"),
@@ -104,6 +106,26 @@ def saved(name: str, rows: Rows, milliseconds: float) -> str:
     )
 
 
+def prices(name: str, rows: Rows) -> list[str]:
+    """Return the energy of the methods over the source's, and how often they decide alike."""
+    ratios = sorted({r["ratio"] for r in rows} - {1.0})
+    source = {r["seed"]: r["energy"] for r in rows if r["method"] == "source"}
+    lines = []
+    for method in DRAWN:
+        cells = []
+        for ratio in ratios:
+            found = [r for r in rows if r["ratio"] == ratio and r["method"] == method]
+            found = [r for r in found if r["ua"] is not None]
+            if not found:
+                cells.append("refused")
+                continue
+            energy = np.mean([r["energy"] / source[r["seed"]] for r in found])
+            same = 100 * np.mean([r["agreement"] for r in found])
+            cells.append(f"{energy:.2f}, {same:.0f} %")
+        lines.append(f"| {name}, {method} | {' | '.join(cells)} |")
+    return lines
+
+
 def clock_lines(rows: Rows, steps: int) -> list[str]:
     ratios = sorted({r["ratio"] for r in rows})
     heads = [f"S = {round(steps / r)}" for r in ratios]
@@ -125,7 +147,12 @@ def main() -> None:
     lines: list[str] = []
     for name, rows in measured["rows"].items():
         lines += table(name, rows, measured["steps_ms"][name])
+    lines += ["Energy over the source's, and recordings on which both decide alike:", ""]
+    lines += ["| step over old | 1/4 | 1/2 | 2 | 4 |", "|---|---|---|---|---|"]
+    for name, rows in measured["rows"].items():
+        lines += prices(name, rows)
     lines += [
+        "",
         "Trained at half the rate and adapted, beside trained at the rate itself:",
         "",
         "| | UA % trained there | UA % adapted (`auto`) | lost, paired | training time |",

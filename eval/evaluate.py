@@ -27,6 +27,7 @@ from search_spaces.families import get_family
 
 if TYPE_CHECKING:
     from eval.features import Dataset
+    from eval.resolution.train_rate import Coarse, TrainRate
     from eval.supernet import Supernet
 
 
@@ -41,6 +42,7 @@ class Trained:
     predicted: np.ndarray[Any, np.dtype[np.int64]]
     loss: float
     operations: list[dict[str, Any]]
+    coarse: Coarse | None = None  # how it was trained, where not at the rate it is measured at
 
 
 def evaluate(
@@ -56,6 +58,7 @@ def evaluate(
     checkpoint: Path | None = None,
     partial: Path | None = None,
     warm: Mapping[str, Supernet] | None = None,
+    train_rate: TrainRate | None = None,
 ) -> dict[str, Any]:
     """Train an architecture on every fold and measure it on what each holds out.
 
@@ -73,6 +76,7 @@ def evaluate(
             the same result as in one go; below fidelity 1 it is written for the next time.
         warm: By fold, a supernet trained on the same part, from whose ReLU weights training
             begins; None begins from random ones.
+        train_rate: Trains at a coarser rate and adapts; None trains at the dataset's own.
 
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
@@ -82,7 +86,8 @@ def evaluate(
         (trainable, before normalisations fold); ``latency_steps`` of a spiking network;
         ``latency`` [s], the time from a frame's arrival to its output (for a network that
         reads the whole utterance first, the mean length of an utterance); ``confusion``
-        (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``.
+        (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``;
+        of a network that was trained at a coarser rate ``train_rate`` [Hz] and ``adapted_by``.
 
     Raises:
         NasError: The family cannot build the architecture.
@@ -103,6 +108,7 @@ def evaluate(
             recipe=recipe,
             before=before.get(fold.name),
             warm=warm[fold.name] if warm is not None else None,
+            train_rate=train_rate,
         )
         for fold in folds
     ]
@@ -127,6 +133,7 @@ def train_fold(
     before: Mapping[str, Tensor] | None = None,
     warm: Supernet | None = None,
     watch: Callable[[Training, Epoch], None] | None = None,
+    train_rate: TrainRate | None = None,
 ) -> Trained:
     """Train on one fold, from the beginning or a state, and predict what it holds out.
 
@@ -138,11 +145,15 @@ def train_fold(
     if warm is not None:
         warm.inherit(network, architecture)
     parameters = count_parameters(network)
-    training = Training(network, dataset, fold.fit, recipe, own)
+    coarse = train_rate.of(network) if train_rate is not None else None
+    trained_on = coarse.dataset if coarse is not None else dataset
+    training = Training(network, trained_on, fold.fit, recipe, own)
     if before is not None:
         training.restore(before)
     told = functools.partial(watch, training) if watch is not None else None
     network = training.run(fidelity, told)
+    if coarse is not None:
+        network = coarse.adapted(network, dataset, fold.fit)
     with OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
     true = torch.from_numpy(dataset.labels[fold.held])
@@ -154,6 +165,7 @@ def train_fold(
         predicted=logits.argmax(1).numpy(),
         loss=float(nn.functional.cross_entropy(logits, true)),
         operations=counter.table(),
+        coarse=coarse,
     )
 
 
@@ -182,6 +194,8 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: Spec) -> dict[st
         "folds": [_fold_row(t, dataset, n_classes) for t in done],
         "layers": layers,
     }
+    if done[0].coarse is not None:
+        result |= done[0].coarse.describe()
     steps = getattr(network, "latency_steps", None)
     if steps is not None:
         result["latency_steps"] = steps

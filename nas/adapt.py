@@ -45,8 +45,8 @@ def adapt(
         exported: Export folder with weights.
         to: New frame rate [Hz].
         rate: The export's own [Hz]; None takes the one it records, another is refused.
-        method: One of `eval.resolution.METHODS`, or ``auto``: the one by which the layers'
-            spike counts stay nearest to the source's on recordings at both rates, labels unread.
+        method: One of `eval.resolution.ALL_METHODS`, or ``auto``: the one by which the network
+            says most nearly what it said, on recordings at both rates, labels unread.
         inputs: What a frame holds; None for what the corpus says, else ``held``.
         data: Another corpus with the same classes to count and measure on; None takes the one
             of the search.
@@ -60,15 +60,17 @@ def adapt(
     Returns:
         ``hash``, ``from``, ``to``, ``ratio`` of the network's step, ``method``, ``corpus``,
         ``measured_on`` (None where the weights have seen everything), ``source`` and ``rows``:
-        a dict per method with ``method``, ``refusal``, ``notes``, ``distance``, ``layers``
-        (spikes over the source's) and, of unseen speakers, ``metrics``.
+        a dict per method with ``method``, ``refusal``, ``notes``; ``divergence`` of its class
+        probabilities from the source's [nats] and ``agreement``, the share of equal decisions;
+        ``layers`` (spikes over the source's) and their ``distance`` from 1; and, of unseen
+        speakers, ``metrics``.
 
     Raises:
         NasError: No weights, a rate that is none, recordings that cannot be had at it, or a
             network that cannot run at it.
     """
     from eval.process import prepare_cpu
-    from eval.resolution import COMPARED, METHODS, compare, has_memory
+    from eval.resolution import ALL_METHODS, COMPARED, compare, has_memory
     from eval.weights import load_network
 
     model = read_folder(exported)
@@ -77,8 +79,8 @@ def adapt(
         raise NasError(
             "the output folder exists already", where=str(folder), hint="choose another --out"
         )
-    if method not in (*METHODS, "auto"):
-        raise NasError(f"no method {method!r}", hint=nearest(method, ("auto", *METHODS)))
+    if method not in (*ALL_METHODS, "auto"):
+        raise NasError(f"no method {method!r}", hint=nearest(method, ("auto", *ALL_METHODS)))
     if data is not None and part is not None:
         raise NasError("--on chooses speakers of the search's corpus, not of --data")
     own = _rates(model, rate, to)
@@ -164,6 +166,8 @@ def _row(one: Adapted, model: Exported, recordings: Recordings) -> dict[str, Any
         "method": one.method,
         "refusal": one.refusal,
         "notes": list(one.notes),
+        "divergence": one.divergence,
+        "agreement": one.agreement,
         "distance": one.distance,
         "layers": dict(one.ratios),
         "metrics": None,

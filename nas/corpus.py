@@ -34,7 +34,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``sampling``, ``class_map``
             (a mapping or the path of one), ``protocol``, ``speaker_dependent``, ``folds``,
             ``precision``, ``max_seconds``, ``skip_bad``,
-            ``test_fold``, ``validation_folds``; None each for the default.
+            ``test_fold``, ``validation_folds``, ``train_rate``; None each for the default.
         say: Takes lines about slow steps.
 
     Raises:
@@ -61,6 +61,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         asked,
         test_fold=test_fold,
         inner=request.get("validation_folds"),
+        train_rate=request.get("train_rate"),
         split=split,
     )
 

@@ -45,6 +45,7 @@ def search(
     skip_bad: bool | None = None,
     test_fold: int | None = None,
     validation_folds: int | None = None,
+    train_rate: float | None = None,
     guidance: bool | None = None,
     proxy: str | None = None,
     warm_start: bool | None = None,
@@ -92,6 +93,10 @@ def search(
         skip_bad: Leave out files and rows that cannot be used; by default they are an error.
         test_fold: Which outer fold the search never sees (default 0).
         validation_folds: Train each candidate on this many folds only (default: every one).
+        train_rate: Train candidates at so many frames a second [Hz] and adapt them, without
+            training, to the frame rate of the run, where they are measured; by default they
+            are trained at that. Input pooling counts: one that pools to no more is trained as
+            it is. Confirming and retraining are at the rate of the run.
         guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
             default on for ``auto`` and off for the others.
         proxy: Scores that the surrogate may learn from besides: ``supernet`` (the default with
@@ -140,6 +145,7 @@ def search(
         "skip_bad": skip_bad,
         "test_fold": test_fold,
         "validation_folds": validation_folds,
+        "train_rate": train_rate,
     }
     if budget is not None and (isinstance(budget, bool) or budget != int(budget) or budget < 1):
         raise NasError(

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.folding import FILE as FOLDS_FILE
+from nas.train_rate import make_train_rate
 from search_spaces.errors import NasError, nearest
 from search_spaces.space import Space
 
@@ -124,6 +125,8 @@ class CorpusEvaluator:
         profile: Cost model of the energy: name, path or content; None for the space's, else
             the default.
         split: How the corpus is split; None for the automatic rule.
+        train_rate: Steps a second that networks are trained at [Hz], before they are adapted
+            to the rate of the dataset and measured there; None trains them at that.
     """
 
     checkpoints = True
@@ -138,6 +141,7 @@ class CorpusEvaluator:
         inner: int | None = None,
         profile: str | Mapping[str, Any] | None = None,
         split: Split | None = None,
+        train_rate: float | None = None,
     ) -> None:
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
         from eval.process import prepare_cpu
@@ -161,6 +165,7 @@ class CorpusEvaluator:
             raise NasError(
                 f"there is no outer fold {test_fold}", hint=f"give 0 to {len(outer) - 1}"
             )
+        self.train_rate = make_train_rate(dataset, space, train_rate)
         self.test_fold = test_fold
         self.outer = outer[test_fold]
         self.inner = inner
@@ -196,6 +201,7 @@ class CorpusEvaluator:
             checkpoint=checkpoint,
             partial=partial,
             warm=self.warm,
+            train_rate=self.train_rate,
         )
 
     def refuse(self, architecture: Mapping[str, Any]) -> str | None:
@@ -245,4 +251,6 @@ class CorpusEvaluator:
             "validation": [f.name for f in self.folds],
             "recipe": self.recipe.as_dict(),
             "profile": self.profile,
+            # older records do not know it
+            **({} if self.train_rate is None else {"train_rate": self.train_rate.rate}),
         }

@@ -24,6 +24,7 @@ from nas.model_card import model_card
 from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
+from nas.train_rate import trained_at
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError, nearest
 from search_spaces.families import get_family
@@ -133,7 +134,7 @@ def export(
         voices = "utterances" if speaker_dependent(source) else "speakers"
         config["weights"] = (
             f"trained on the search {voices} but for validation fold {fold};"
-            f" test fold {held_out} never seen"
+            f" test fold {held_out} never seen{trained_at(e.metrics)}"
         )
         # what the weights have not seen, for whoever measures them again
         config["held_out"] = {

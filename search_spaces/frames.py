@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
+from search_spaces.buffers import LateBuffers
 from search_spaces.errors import NasError
 from search_spaces.inhibition import LateralInhibition
 
@@ -136,12 +137,24 @@ class FramePooling(nn.Module):
         return pooled.pack(summed / count[..., None].to(x.dtype)), pooled
 
 
-class FrameRepeat(nn.Module):
-    """Give every frame ``steps`` SNN steps: its current is held."""
+class FrameRepeat(LateBuffers, nn.Module):
+    """Give every frame ``steps`` SNN steps: its current is held.
+
+    A network that reads coarser frames than it was trained on may take several of its steps in
+    each: the buffer ``held``, None until then, is how many times as many.
+    """
+
+    held: Tensor | None
 
     def __init__(self, steps: int) -> None:
         super().__init__()
-        self.steps = steps
+        self.built = steps
+        self.register_buffer("held", None)
+
+    @property
+    def steps(self) -> int:
+        """SNN steps a frame."""
+        return self.built if self.held is None else self.built * int(self.held)
 
     def forward(self, x: Tensor, frames: Frames) -> tuple[Tensor, Frames]:
         """``[L, B, D]`` -> ``[L * steps, B, D]`` and its frames."""

@@ -116,6 +116,12 @@ class IntegrateAndFire(LateBuffers, neuron.IFNode):  # type: ignore[misc]
         return spikes
 
 
+def threshold_of(neurons: SpikingNeurons | IntegrateAndFire) -> float:
+    """Return the threshold that makes the same spikes without the layer's ``gain``."""
+    gain = 1.0 if neurons.gain is None else float(neurons.gain)
+    return float(neurons.v_threshold) / gain
+
+
 def make_neurons(kind: str, tau: float, threshold: float) -> nn.Module:
     """Make a layer of neurons: ``[L, B, D]`` current -> ``[L, B, D]``.
 

@@ -158,7 +158,8 @@ class PTSSNN(nn.Module):
         if self.context is not None:
             return None
         shifts = [m for m in self.modules() if isinstance(m, TemporalShift)]
-        return self.pool.size * (1 + sum(shift.lookahead(self.width) for shift in shifts))
+        steps = self.repeat.steps
+        return self.pool.size * (1 + sum(s.lookahead(self.width, steps) for s in shifts))
 
     @property
     def latency_steps(self) -> int:

@@ -54,10 +54,15 @@ class TemporalShift(LateBuffers, nn.Module):
         """Return how many of ``width`` channels move in each direction."""
         return int(self.ratio * width)
 
-    def lookahead(self, width: int) -> int:
-        """Return how many frames of the future ``width`` channels need."""
+    def lookahead(self, width: int, steps: int | None = None) -> int:
+        """Return how many frames of the future ``width`` channels need.
+
+        Args:
+            width: Channels.
+            steps: SNN steps of a frame of now; None for those of the training.
+        """
         ahead = self.direction == "both" and self.fold(width) > 0
-        return math.ceil(self.by / self.steps) if ahead else 0
+        return math.ceil(self.by / (steps or self.steps)) if ahead else 0
 
     def forward(self, x: Tensor) -> Tensor:
         """``[L, B, D]``, zero on padding -> ``[L, B, D]``.

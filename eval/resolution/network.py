@@ -22,32 +22,27 @@ FramePooling,       stay: they count frames, so a frame of half the length is po
 FrameRepeat         the time
 ReLU, MeanPool      have no memory: nothing to do
 B1 neurons          have none from frame to frame. Frames of another length have other extremes:
-                    fit their windows again (:func:`refit`). Their own clock is :func:`at_clock`
+                    fit their windows again (``clock.py``, also for their own clock)
 ==================  ======================================================================
 
-``tau`` scales nothing but time constants (and shifts), ``none`` nothing at all.
+``tau`` scales nothing but time constants (and shifts), ``none`` nothing at all. ``substeps`` keeps
+the network's own step where frames become coarser: each frame's current is held for as many
+steps as it takes, ``ceil(ratio)``, and the rest of the ratio, 1 or below, is the integral's.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable
 from typing import Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
 
-from eval.resolution.state_space import (
-    Inputs,
-    at_step,
-    check_method,
-    check_ratio,
-    leaky,
-)
+from eval.resolution.state_space import METHODS, Inputs, at_step, check_ratio, leaky
 from search_spaces.attention import Attention
-from search_spaces.errors import NasError
-from search_spaces.frames import Projection, RateReadout, SoftSaturation
+from search_spaces.errors import NasError, nearest
+from search_spaces.frames import FrameRepeat, Projection, RateReadout, SoftSaturation
 from search_spaces.inhibition import LateralInhibition
 from search_spaces.mean_pool import MeanPool
 from search_spaces.neurons import IntegrateAndFire, SpikingNeurons
@@ -55,6 +50,8 @@ from search_spaces.prompts import BiasVoltage, PromptContext
 from search_spaces.pts_snn import PTSSNN
 from search_spaces.temporal_shift import TemporalShift
 from search_spaces.ttfs import TTFSNetwork
+
+NETWORK_METHODS = (*METHODS, "substeps")
 
 _KNOWN = (PTSSNN, TTFSNetwork, MeanPool)
 
@@ -79,7 +76,7 @@ def change_step(
     Args:
         network: Of a family of ours, or one with a ``change_step`` of its own.
         ratio: New step over old one: frames a second before over those after.
-        method: One of ``METHODS``.
+        method: One of ``NETWORK_METHODS``.
         inputs: What a frame of input holds: ``held`` means or samples, or ``counts`` of events.
 
     Returns:
@@ -90,7 +87,8 @@ def change_step(
             of unknown make.
     """
     check_ratio(ratio)
-    check_method(method)
+    if method not in NETWORK_METHODS:
+        raise NasError(f"no method {method!r}", hint=nearest(method, NETWORK_METHODS))
     if not isinstance(network, (*_KNOWN, ChangesStep)):
         raise NasError(
             f"a {type(network).__name__} cannot change its time step: what it remembers between"
@@ -100,9 +98,35 @@ def change_step(
     if ratio == 1 or method == "none":
         return []
     if isinstance(network, ChangesStep):
+        if method == "substeps":
+            raise NasError(
+                f"several steps a frame are not known of a {type(network).__name__}",
+                hint="its own change_step takes the other methods",
+            )
         return network.change_step(ratio, method, inputs)
     changes: list[_Change] = []
     notes: list[str] = []
+    spiking = has_memory(network)
+    scaled = method != "tau"
+    if inputs == "counts" and scaled:
+        changes += _events(network, ratio)
+    if method == "substeps":
+        method, steps = "integral", math.ceil(ratio) if spiking else 1
+        changes += [_holder(m, steps) for m in network.modules() if isinstance(m, FrameRepeat)]
+        ratio /= steps
+        notes += [f"every frame is held for {steps} steps"] if steps > 1 else []
+    changes += _stepped(network, ratio, method, notes)
+    with torch.no_grad():
+        for change in changes:
+            change()
+    return notes
+
+
+def _stepped(network: nn.Module, ratio: float, method: str, notes: list[str]) -> list[_Change]:
+    """Plan what a network's own step changes."""
+    if ratio == 1:
+        return []
+    changes: list[_Change] = []
     spiking = has_memory(network)
     scaled = method != "tau"
     kind = next((p.dtype for p in network.parameters()), torch.get_default_dtype())
@@ -117,63 +141,13 @@ def change_step(
             changes.append(_divider(module.linear.weight, ratio))
         elif isinstance(module, PromptContext):
             changes += _prompts(network, module, ratio, scaled, notes)
-    if inputs == "counts" and scaled:
-        changes += _events(network, ratio)
-    with torch.no_grad():
-        for change in changes:
-            change()
-    return notes
+    return changes
 
 
 def has_memory(network: nn.Module) -> bool:
     """Whether neurons of a network remember one step in the next."""
     kinds = SpikingNeurons | IntegrateAndFire
     return any(isinstance(m, kinds) for m in network.modules())
-
-
-def refit(network: nn.Module, batches: Iterable[tuple[Tensor, ...]]) -> None:
-    """Fit the windows of a time-to-first-spike network to frames of another length.
-
-    Args:
-        network: Any; only such a network is changed.
-        batches: Arguments of forward passes, at the new step. No label is needed.
-    """
-    if isinstance(network, TTFSNetwork) and network.discretisation is not None:
-        network.fit_windows(batches, network.discretisation.margin)
-
-
-def at_clock(
-    network: TTFSNetwork, ratio: float, batches: Iterable[tuple[Tensor, ...]] | None = None
-) -> None:
-    """Change the clock of a time-to-first-spike network in place.
-
-    Its neurons have no leak, so a spike keeps its time and is rounded to the nearest step of
-    the new clock; no parameter changes.
-
-    Args:
-        network: Mapped, in its spiking view.
-        ratio: New clock step over old one.
-        batches: Arguments of forward passes, to fit the windows to; None keeps them. Worth it
-            where they were fitted to other data, or to grow in training.
-
-    Raises:
-        NasError: A ratio that is none, or one that leaves fewer than two steps of a window.
-    """
-    check_ratio(ratio)
-    if network.discretisation is None:
-        raise NasError("a ReLU network has no clock")
-    if ratio == 1:
-        return
-    steps = math.floor(network.discretisation.steps / ratio + 0.5)
-    if steps < 2:
-        raise NasError(
-            f"{network.discretisation.steps} clock steps over {ratio:g} leave {steps} of a window",
-            hint="a spike needs two of them to carry a value",
-        )
-    network.discretisation = replace(network.discretisation, steps=steps)
-    if batches is not None:
-        refit(network, batches)
-    network.view = network.spiking_view()
 
 
 def _neurons(
@@ -283,6 +257,16 @@ def _statistics(norm: nn.BatchNorm1d, ratio: float) -> _Change:
     def change() -> None:
         mean.mul_(ratio)
         variance.mul_(ratio**2)
+
+    return change
+
+
+def _holder(module: FrameRepeat, steps: int) -> _Change:
+    before = 1 if module.held is None else int(module.held)
+
+    def change() -> None:
+        if steps > 1:
+            module.held = torch.tensor(before * steps)
 
     return change
 

@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     default="auto",
     show_default=True,
     metavar="NAME",
-    help="integral, expectation, euler, decay, tau or none; auto compares spike counts.",
+    help="integral, expectation, compensated, euler, decay, substeps, tau or none; auto compares"
+    " what the network says.",
 )
 @click.option(
     "--inputs",
@@ -59,9 +60,10 @@ def adapt(
     """Run an exported network at another frame rate, without training.
 
     Neurons get the time constants and gains of the new step. The report has every method
-    beside the others: the spikes of the layers over those of the network as it was, on the
-    same recordings and without a label, and the recall on speakers that the weights have not
-    seen. `auto` goes by the spikes alone. Without --out nothing is written.
+    beside the others: how often it decides as the network did before, and the spikes of the
+    layers over those of then, on the same recordings and without a label; and the recall on
+    speakers that the weights have not seen. `auto` goes by what is said, not by recall. Without
+    --out nothing is written.
 
     \b
     Examples:
@@ -89,7 +91,8 @@ def adapt(
 
     def human() -> None:
         out.line(f"{result['hash']}: {result['from']:g} to {to:g} frames a second")
-        columns = ["method", "spikes x", "lowest", "highest", "ua %", "energy mJ", "latency s"]
+        columns = ["method", "same %", "spikes x", "lowest", "highest"]
+        columns += ["ua %", "energy mJ", "latency s"]
         out.table(columns, _table(result))
         where = result["measured_on"]
         out.line(f"ua on {where}" if where else "the weights have seen every utterance: no ua")
@@ -111,7 +114,7 @@ def _chosen(result: dict[str, Any]) -> dict[str, Any]:
 
 def _table(result: dict[str, Any]) -> list[list[str]]:
     source = {"metrics": result["source"], "layers": {}, "refusal": None}
-    rows = [["as it was", "", "", "", *_figures(source)]]
+    rows = [["as it was", "", "", "", "", *_figures(source)]]
     for row in result["rows"]:
         mark = " *" if row["method"] == result["method"] else ""
         ratios = list(row["layers"].values())
@@ -120,7 +123,8 @@ def _table(result: dict[str, Any]) -> list[list[str]]:
             logs = [math.log(r) for r in ratios if 0 < r < math.inf]
             mean = math.exp(math.fsum(logs) / len(logs)) if len(logs) == len(ratios) else None
             spread = [f"{mean:.2f}" if mean else "-", f"{min(ratios):.2f}", f"{max(ratios):.2f}"]
-        rows.append([row["method"] + mark, *spread, *_figures(row)])
+        same = "" if row["refusal"] else percent(row["agreement"])
+        rows.append([row["method"] + mark, same, *spread, *_figures(row)])
     return rows
 
 

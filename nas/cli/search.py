@@ -19,6 +19,7 @@ Examples:
   nas search --space pts_snn.yaml --budget 200
   nas search --space pts_snn.yaml --data corpus/ --searcher nsga2 --seed 1
   nas search --space pts_snn.yaml --data ravdess:RAVDESS --protocol 5-fold-by-speaker
+  nas search --space pts_snn.yaml --frame-rate 50 --train-rate 25
   nas search --space my.yaml --evaluator measure.py:evaluate --budget 50
   nas search --space pts_snn.yaml --workers 16 --timeout 600
   nas search --space pts_snn.yaml --ray-address head:6379 --workers 64 --gpus-per-worker 0.25
@@ -52,6 +53,12 @@ Examples:
     "--validation-folds",
     type=click.IntRange(1),
     help="Train each candidate on this many folds only.  [default: all]",
+)
+@click.option(
+    "--train-rate",
+    type=float,
+    metavar="HZ",
+    help="Train candidates at fewer frames a second, adapt them and measure as ever.",
 )
 @click.option(
     "--guidance/--no-guidance",

@@ -11,7 +11,7 @@ from search_spaces.errors import NasError
 from search_spaces.frames import Projection, SoftSaturation
 from search_spaces.inhibition import LateralInhibition
 from search_spaces.mean_pool import MeanPool
-from search_spaces.neurons import IntegrateAndFire, SpikingNeurons
+from search_spaces.neurons import IntegrateAndFire, SpikingNeurons, threshold_of
 from search_spaces.pts_snn import PTSSNN, ShiftBlock
 from search_spaces.temporal_shift import TemporalShift
 from search_spaces.ttfs import TTFSNetwork
@@ -88,7 +88,7 @@ class _Writer:
         leaky = isinstance(module, SpikingNeurons)
         share = float(torch.sigmoid(module.w.detach())) if leaky else None
         width = next(n.width for n in self.nodes if n.name == sources[0])
-        return self.add(name, Neurons(width, share, float(module.v_threshold)), *sources)
+        return self.add(name, Neurons(width, share, threshold_of(module)), *sources)
 
     def projection(self, name: str, module: Projection, sources: tuple[str, ...]) -> str:
         weight = _kept(module.linear.weight)
@@ -114,13 +114,13 @@ class _Writer:
 
     def shift(self, name: str, shift: TemporalShift, spikes: str) -> str:
         fold = shift.fold(self.width)
-        if fold == 0:
+        if fold == 0 or shift.by == 0:
             return spikes
         if shift.direction == "both":
             why = "half of it needs the frame that has not come; a graph cannot wait for it"
             what = f"encoder.direction both ({name})"
             return self.add(name, Host(what, why, self.width), spikes)
-        steps = (shift.steps,) * fold + (0,) * (self.width - fold)
+        steps = (shift.by,) * fold + (0,) * (self.width - fold)
         return self.add(name, Delay(steps), spikes)
 
     def calibrated(self, network: PTSSNN, spikes: str) -> str:

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from nas.hardware.folding import folded
-from search_spaces.neurons import IntegrateAndFire, SpikingNeurons
+from search_spaces.neurons import IntegrateAndFire, SpikingNeurons, threshold_of
 
 
 class Unrolled(nn.Module):
@@ -23,7 +23,7 @@ class Unrolled(nn.Module):
         super().__init__()
         leaky = isinstance(neurons, SpikingNeurons)
         self.share = float(torch.sigmoid(neurons.w.detach())) if leaky else None
-        self.threshold = float(neurons.v_threshold)
+        self.threshold = threshold_of(neurons)
 
     def forward(self, x: Tensor) -> Tensor:
         """``[T, B, D]`` current -> ``[T, B, D]`` spikes."""

@@ -24,6 +24,11 @@ def summary(runs: Sequence[RunData], box: Box | None) -> Table:
     return _side_by_side(runs, [_summary(r, box) for r in runs])
 
 
+def _train_rate(source: Mapping[str, Any]) -> dict[str, str]:
+    rate = source.get("train_rate")
+    return {} if rate is None else {"trained at": f"{rate:g} steps a second, then adapted"}
+
+
 def _summary(run: RunData, box: Box | None) -> dict[str, str]:
     config, done = run.study.config, run.archive.evaluations
     source: Mapping[str, Any] = config.evaluator
@@ -44,6 +49,7 @@ def _summary(run: RunData, box: Box | None) -> dict[str, str]:
             "measured on": f"validation {_parts(source)} (never the test {_parts(source)}): "
             + ", ".join(map(str, source.get("validation") or [])),
             f"test {_parts(source)}": f"fold {source.get('test')}, not touched by the search",
+            **_train_rate(source),
             "cost model of the energy": f"{_profile(run)}, head only",
         }
     else:

@@ -40,8 +40,7 @@ def test_a_finer_head_keeps_its_spikes_by_every_method_but_the_reference():
     }  # fmt: skip
     for method in ("integral", "euler", "decay"):
         assert found[method].distance < 0.5 * min(found["tau"].distance, found["none"].distance)
-    chosen = choose(list(found.values()))
-    assert chosen.distance == min(found[m].distance for m in ("integral", "euler", "decay"))
+    assert choose(list(found.values())).method not in ("tau", "none")
     same = compare(network, 1.0, before, before, np.arange(18))
     assert all(set(a.ratios.values()) == {1.0} and a.distance == 0 for a in same)
 

@@ -112,9 +112,13 @@ def test_an_export_is_adapted_compared_and_written(spiking: Path, tmp_path: Path
     found = json.loads(done.stdout)
     assert (found["from"], found["to"], found["ratio"]) == (50.0, 25.0, 2.0)
     rows = {r["method"]: r for r in found["rows"]}
-    assert list(rows) == ["integral", "euler", "decay", "tau", "none"]
+    assert list(rows) == [
+        "integral", "compensated", "euler", "decay", "substeps", "tau", "none",
+    ]  # fmt: skip
     assert set(rows["decay"]["layers"]) == {"blocks.0.fire", "blocks.0.inner", "fire"}
-    best = min(("integral", "euler", "decay"), key=lambda m: _distance(rows[m]))
+    once = ("integral", "compensated", "euler", "decay", "none")
+    best = min(once, key=lambda m: rows[m]["divergence"])
+    assert rows[best]["agreement"] >= 0.95  # of two classes far apart
     assert found["method"] == best
     assert found["measured_on"].startswith("validation fold s1")
     assert found["source"]["ua"] > 0.7  # the classes are far apart
@@ -216,7 +220,19 @@ def test_weights_that_have_seen_everything_are_compared_by_their_spikes(
 
 def test_a_person_sees_every_method(spiking: Path) -> None:
     done = nas("adapt", spiking, "--to", "12.5")
-    for word in ("as it was", "integral", "euler", "decay", "tau", "none", "spikes x", "ua %"):
+    for word in (
+        "as it was",
+        "same %",
+        "compensated",
+        "substeps",
+        "integral",
+        "euler",
+        "decay",
+        "tau",
+        "none",
+        "spikes x",
+        "ua %",
+    ):
         assert word in done.stdout
     assert "validation fold s1" in done.stdout
 
@@ -255,9 +271,27 @@ def test_a_method_the_network_cannot_take_is_refused(spiking: Path, tmp_path: Pa
     [euler] = [r for r in found["rows"] if r["method"] == "euler"]
     assert euler["metrics"] is None
     assert math.isinf(euler["distance"])
-    assert found["method"] in ("integral", "decay")
+    assert math.isinf(euler["divergence"])
+    assert found["method"] != "euler"
 
 
-def _distance(row: dict) -> float:
-    """Infinity is null in JSON: a layer that died, or a method that refused."""
-    return math.inf if row["distance"] is None else row["distance"]
+def test_held_frames_can_be_written_and_measured_again(spiking: Path, tmp_path: Path) -> None:
+    """The folder's network is the one that was measured: three steps in each of its frames."""
+    from eval.resolution.frames import at_frame_rate
+    from eval.training import predict
+
+    found = changed(spiking, 50 / 3, method="substeps", folder=tmp_path / "held")
+    model = read_folder(tmp_path / "held")
+    assert model.config["adapted"]["method"] == "substeps"
+    dataset = at_frame_rate(load_dataset(model.config["features"]["data"]), 50 / 3)
+    network = load_network(
+        tmp_path / "held" / "model.safetensors", SPIKING, "pts_snn", dataset.shape, 2
+    )
+    assert network.latency_steps == 3
+    held = inner_folds(dataset, outer_folds(dataset)[0].fit)[0].held
+    says = predict(network, dataset, held).argmax(1).numpy()
+    rows = {r["method"]: r for r in found["rows"]}
+    assert (says == dataset.labels[held]).mean() == pytest.approx(
+        rows["substeps"]["metrics"]["wa"]
+    )
+    assert rows["substeps"]["metrics"]["energy"] > 1.5 * rows["none"]["metrics"]["energy"]

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from eval.energy.operations import OperationCounter
 from eval.energy.pricing import encoder_energy, totals
@@ -29,6 +30,9 @@ if TYPE_CHECKING:
     from eval.features import Dataset
     from eval.resolution.train_rate import Coarse, TrainRate
     from eval.supernet import Supernet
+
+
+BUILT, MEASURED = "nas: build", "nas: measure"  # what `nas profile` tells apart
 
 
 @dataclass(frozen=True)
@@ -86,7 +90,8 @@ def evaluate(
         (trainable, before normalisations fold); ``latency_steps`` of a spiking network;
         ``latency`` [s], the time from a frame's arrival to its output (for a network that
         reads the whole utterance first, the mean length of an utterance); ``confusion``
-        (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``;
+        (``[C][C]``, true class by row), ``classes``, ``folds``, ``layers``, ``train_seconds``,
+        ``dtype`` of the training;
         of a network that was trained at a coarser rate ``train_rate`` [Hz] and ``adapted_by``.
 
     Raises:
@@ -117,6 +122,7 @@ def evaluate(
     if checkpoint is not None:
         save_weights(done[0].network, checkpoint)
     result = measure(done, dataset, profile)
+    result["dtype"] = recipe.dtype
     result["train_seconds"] = time.perf_counter() - started
     return result
 
@@ -141,7 +147,8 @@ def train_fold(
     """
     own = derived_seed(seed, fold.name)
     rng = np.random.default_rng(own)
-    network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
+    with record_function(BUILT):
+        network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
     if warm is not None:
         warm.inherit(network, architecture)
     parameters = count_parameters(network)
@@ -154,7 +161,7 @@ def train_fold(
     network = training.run(fidelity, told)
     if coarse is not None:
         network = coarse.adapted(network, dataset, fold.fit)
-    with OperationCounter(network).counting() as counter:
+    with record_function(MEASURED), OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
     true = torch.from_numpy(dataset.labels[fold.held])
     return Trained(

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
+from torch.profiler import record_function
 
 from eval.autocast import FLOAT32, autocast
 from eval.batches import collate, ordered, shuffled
@@ -71,6 +72,9 @@ class Epoch:
     penalty: float | None = None
 
 
+# what `nas profile` tells apart
+BATCHES, FORWARD, BACKWARD, STEP = "nas: batches", "nas: forward", "nas: backward", "nas: step"
+
 Watch = Callable[[Epoch], None]
 
 
@@ -119,12 +123,13 @@ class Trainer:
             losses: list[Tensor] = []
             penalties: list[Tensor] = []
             for batch in shuffled(self.indices, recipe.batch_size, rng):
-                features, lengths, labels = collate(self.dataset, batch)
+                with record_function(BATCHES):
+                    features, lengths, labels = collate(self.dataset, batch)
                 rate = _schedule(step / (steps * recipe.epochs), recipe.warmup)
                 for group in self._optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * rate
                 self._optimizer.zero_grad()
-                with autocast(self.recipe.dtype):
+                with record_function(FORWARD), autocast(self.recipe.dtype):
                     logits = self.network(features, lengths)
                 loss = self._loss(logits.float(), labels)
                 losses.append(loss.detach())
@@ -132,9 +137,11 @@ class Trainer:
                     penalty = self._rates.penalty()
                     penalties.append(penalty.detach())
                     loss = loss + penalty
-                loss.backward()
-                nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
-                self._optimizer.step()
+                with record_function(BACKWARD):
+                    loss.backward()
+                with record_function(STEP):
+                    nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+                    self._optimizer.step()
                 step += 1
             self.epoch += 1
             if watch is not None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from eval.autocast import FLOAT32
 from nas.evaluation import plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.workers import Workers
@@ -46,6 +47,7 @@ def search(
     test_fold: int | None = None,
     validation_folds: int | None = None,
     train_rate: float | None = None,
+    dtype: str | None = None,
     guidance: bool | None = None,
     proxy: str | None = None,
     warm_start: bool | None = None,
@@ -97,6 +99,9 @@ def search(
             training, to the frame rate of the run, where they are measured; by default they
             are trained at that. Input pooling counts: one that pools to no more is trained as
             it is. Confirming and retraining are at the rate of the run.
+        dtype: Number format of the matrix products of trainings: ``float32``, ``bfloat16``, or
+            ``auto`` (the default): bfloat16 where the processor has it. Membranes, weights and
+            everything that is measured are float32.
         guidance: Let a surrogate learned on the run's own evaluations screen proposals; by
             default on for ``auto`` and off for the others.
         proxy: Scores that the surrogate may learn from besides: ``supernet`` (the default with
@@ -146,6 +151,7 @@ def search(
         "test_fold": test_fold,
         "validation_folds": validation_folds,
         "train_rate": train_rate,
+        "dtype": dtype,
     }
     if budget is not None and (isinstance(budget, bool) or budget != int(budget) or budget < 1):
         raise NasError(
@@ -191,6 +197,8 @@ def search(
             created={**describe_environment(command), "workers": places.describe()},
         )
         study = Study.create(folder, config, getattr(chosen, "files", None))
+    if hasattr(chosen, "how"):
+        study.log("trainings", **chosen.how())
     try:
         run(study, chosen, places, observer, say)
     finally:
@@ -216,6 +224,8 @@ def _resume(
         recorded |= recorded_split(recorded, folder)
         # a record of before protocols had names is compared as one that names its own
         named = {k: recorded[k] for k in ("protocol", "speaker_dependent")}
+        named["recipe"] = {"dtype": FLOAT32, **recorded["recipe"]}  # nor did number formats
+        recorded["dtype"] = named["recipe"]["dtype"]
         config = replace(config, evaluator={**config.evaluator, **named})
     wanted_space = load_space(space) if space is not None else config.space
     if recorded["kind"] == "function" and evaluator is None:

@@ -127,6 +127,7 @@ class CorpusEvaluator:
         split: How the corpus is split; None for the automatic rule.
         train_rate: Steps a second that networks are trained at [Hz], before they are adapted
             to the rate of the dataset and measured there; None trains them at that.
+        dtype: Number format of trainings, as for ``eval.autocast.resolve``.
     """
 
     checkpoints = True
@@ -142,7 +143,9 @@ class CorpusEvaluator:
         profile: str | Mapping[str, Any] | None = None,
         split: Split | None = None,
         train_rate: float | None = None,
+        dtype: str | None = None,
     ) -> None:
+        from eval.autocast import resolve
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
         from eval.process import prepare_cpu
         from eval.protocols import Folding
@@ -158,7 +161,7 @@ class CorpusEvaluator:
         self.family.check_space(space)
         self.request = dict(request)
         self.profile = load_profile(profile or space.profile or DEFAULT_PROFILE).spec
-        self.recipe = Recipe()
+        self.recipe = Recipe(dtype=resolve(dtype))
         folding = split.folding if split is not None else Folding(Automatic())
         outer = folding.outer(dataset)
         if not 0 <= test_fold < len(outer):
@@ -231,6 +234,12 @@ class CorpusEvaluator:
         return baselines(
             self.dataset, self.folds, seed=seed, recipe=self.recipe, profile=self.profile
         )
+
+    def how(self) -> dict[str, str]:
+        """Return what trainings are made with on this machine, for the log."""
+        from search_spaces.kernels.native import description
+
+        return {"dtype": self.recipe.dtype, "neurons": description()}
 
     def describe(self) -> dict[str, Any]:
         """Return what the record keeps."""

@@ -30,6 +30,7 @@ COMMANDS = {
     "space": ("nas.cli.space", "Check, sample and count search spaces."),
     "data": ("nas.cli.data", "List, fetch, check and split corpora."),
     "features": ("nas.cli.features", "Extract features, see what is cached, make room."),
+    "profile": ("nas.cli.profile", "Where the time of an evaluation goes."),
     "bench": ("nas.cli.bench", "Latency and memory of the attention kinds."),
 }
 

@@ -61,6 +61,11 @@ Examples:
     help="Train candidates at fewer frames a second, adapt them and measure as ever.",
 )
 @click.option(
+    "--dtype",
+    metavar="FORMAT",
+    help="auto, float32 or bfloat16 products in trainings.  [default: auto]",
+)
+@click.option(
     "--guidance/--no-guidance",
     default=None,
     help="A surrogate learned on the run screens proposals.  [default: yes for auto]",

@@ -16,6 +16,7 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -32,6 +33,8 @@ ENCODERS: dict[str, dict[str, Any]] = {
     "cochlea": {"encoder": "cochlea", "frame_rate": 50.0},
     "whisper": {"frame_rate": 12.5},
 }
+DOCS = Path(__file__).parent.parent / "docs" / "resolution.md"
+BEGIN, END = "<!-- train rate -->", "<!-- end of train rate -->"
 FOLDS = 2  # validation folds, of four
 ROWS = report.RESULTS / "train_rate.jsonl"  # finished candidates, so that it can go on
 
@@ -119,6 +122,33 @@ def measure(name: str, count: int) -> list[dict[str, Any]]:
     return rows
 
 
+def table(found: dict[str, Any]) -> str:
+    """Return what was found as a Markdown table."""
+    lines = [
+        "| | candidates | UA % | | UA lost (95 % CI) | training time | tau, UA | tau, energy |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, one in found.items():
+        rate = ENCODERS[name]["frame_rate"]
+        for way, what in (("coarse", f"trained at {rate / 2:g}"), ("again", "another seed")):
+            c = one[way]
+            low, high = c["ua_lost_ci"]
+            lines.append(
+                f"| {name}, {rate:g} a second | {one['candidates']} | {one['ua']:.1f} | {what} |"
+                f" {c['ua_lost']:.1f} ({low:.1f} to {high:.1f}) | {c['time']:.2f} |"
+                f" {c['tau_ua']:.2f} | {c['tau_energy']:.2f} |"
+            )
+    return "\n".join(lines)
+
+
+def publish(found: dict[str, Any]) -> None:
+    """Put the table into docs/resolution.md."""
+    text = DOCS.read_text(encoding="utf-8")
+    head, rest = text.split(BEGIN)
+    tail = rest.split(END)[1]
+    DOCS.write_text(f"{head}{BEGIN}\n\n{table(found)}\n\n{END}{tail}", encoding="utf-8")
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--candidates", type=int, default=20)
@@ -134,6 +164,7 @@ def main() -> None:
             **{way: compared(rows, way) for way in ("again", "coarse")},
         }
         print(name, found[name])
+    publish(found)
     report.write("train_rate", {"folds": FOLDS, "encoders": ENCODERS, "found": found})
 
 

@@ -147,7 +147,8 @@ def retrain(
         else:
             config = {**model.config, "features": features, "folds": chosen.digest(), **shown}
             config |= {"recipe": recipe.as_dict()}
-            made = write_trained(model.architecture, config, dataset, result, work, chosen.file())
+            listed = chosen.file(dataset)
+            made = write_trained(model.architecture, config, dataset, result, work, listed)
             deliver(work, made, folder)
     finally:
         lock.release()

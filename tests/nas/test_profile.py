@@ -1,0 +1,62 @@
+"""Where the time of an evaluation goes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from nas.profile import OTHER, Profile, kind_of, mean
+from search_spaces.architecture import Architecture
+
+from .command import nas
+from .trainings import speak
+
+
+@pytest.mark.parametrize(
+    ("operation", "kind"),
+    [
+        ("aten::addmm", "matrix products"),
+        ("aten::bmm", "matrix products"),
+        ("_SpikeFunctionBackward", "neurons"),
+        ("aten::native_batch_norm_backward", "normalisation"),
+        ("Optimizer.step#AdamW.step", "optimiser"),
+        ("aten::index_select", "copies"),
+        ("aten::mul", OTHER),
+    ],
+)
+def test_operations_have_kinds(operation: str, kind: str) -> None:
+    assert kind_of(operation) == kind
+
+
+def test_means_are_weighted_by_time() -> None:
+    one = Profile(Architecture({"a": 1}), 1.0, {"forward": 1.0}, {"neurons": 0.5, OTHER: 0.5}, 1)
+    other = Profile(Architecture({"a": 2}), 3.0, {"rest": 1.0}, {"neurons": 0.1, OTHER: 0.9}, 1)
+    found = mean([one, other])
+    assert found["seconds"] == 2.0
+    assert found["phases"] == {"forward": 0.25, "rest": 0.75}
+    assert found["kinds"]["neurons"] == pytest.approx((0.5 + 0.3) / 4)
+
+
+def test_the_command_tells_phases_and_operations(tmp_path: Path) -> None:
+    data = speak(tmp_path / "corpus")
+    asked = ("profile", "--space", "pts_snn_small", "--data", data, "--candidates", "2")
+    told = json.loads(nas(*asked, "--validation-folds", "1", "--json").stdout)
+    assert len(told["candidates"]) == 2
+    for found in (told["mean"], *told["candidates"]):
+        for shares in (found["phases"], found["kinds"]):
+            assert sum(shares.values()) == pytest.approx(1.0, abs=0.05)
+        assert {"forward", "backward", "step", "measure"} <= set(found["phases"])
+        assert found["kinds"]["matrix products"] > 0.0
+    assert told["dtype"] in ("float32", "bfloat16")
+    assert told["neurons"]
+    text = nas(*asked, "--candidates", "1", "--validation-folds", "1").stdout
+    assert "candidates a minute" in text
+    assert "matrix products" in text
+
+
+def test_a_format_that_is_none_is_refused(tmp_path: Path) -> None:
+    data = speak(tmp_path / "corpus")
+    done = nas("profile", "--data", data, "--dtype", "float8", code=2)
+    assert "float8" in done.stderr

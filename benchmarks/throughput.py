@@ -6,8 +6,9 @@
 The reference head (1.19 million parameters, 256 channels), batches of 32 utterances of 50
 frames of 768 features, forward, backward and an optimiser's step. Only the neurons differ: those
 of other libraries stand in the places of ours, with their own surrogate gradients. All take
-turns within one run; what counts are the ratios. The floor is the head's matrix products alone,
-forward and backward. ``PxT`` is P processes of T threads each.
+turns within one run; what counts are the ratios. The floor is the products of the head's linear
+layers alone, forward and backward; attention's are in the share that the profiler gives.
+``PxT`` is P processes of T threads each.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ SECONDS = 8.0  # of a process that counts batches
 def stepper(name: str, dtype: str) -> Callable[[], None]:
     """Return what trains one batch."""
     network = head(name)
-    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3)
+    optimizer = torch.optim.AdamW(network.parameters(), lr=1e-3, fused=True)
     x = torch.randn(BATCH, FRAMES, INPUT)
     lengths, labels = torch.full((BATCH,), FRAMES), torch.arange(BATCH) % CLASSES
 
@@ -89,6 +90,20 @@ def in_turns(steps: dict[str, Callable[[], None]], rounds: int) -> dict[str, flo
                 if turn:  # the first warms up
                     times[name].append(1e3 * (time.process_time() - began))
     return {name: min(values) for name, values in times.items()}
+
+
+def product_share(step: Callable[[], None], steps: int = 5) -> float:
+    """Return the share of a step's time that torch's profiler finds in matrix products."""
+    from torch.profiler import ProfilerActivity, profile
+
+    from nas.profile import kind_of
+
+    step()
+    with profile(activities=[ProfilerActivity.CPU], acc_events=True) as seen:
+        for _ in range(steps):
+            step()
+    events = [(kind_of(e.key), e.self_cpu_time_total) for e in seen.key_averages()]
+    return sum(t for kind, t in events if kind == "matrix products") / sum(t for _, t in events)
 
 
 def layers(names: list[str], rounds: int) -> dict[str, float]:
@@ -167,6 +182,11 @@ def main() -> None:
             f" the head {whole[name]:4.0f} ms, {whole[name] / whole['nas']:.2f} of ours,"
             f" {times:.2f} of its matrix products"
         )
+    measured["product_share"] = shares = {}
+    for name in ("nas", "spikingjelly"):
+        with way(name):
+            shares[name] = product_share(steps[name])
+        print(f"{name}: {100 * shares[name]:.0f} % of a step are matrix products, attention's too")
     measured["bfloat16"] = processor_has_bfloat16()
     dtypes = ["float32", *(["bfloat16"] if processor_has_bfloat16() else [])]
     if len(dtypes) == 1:

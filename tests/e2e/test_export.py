@@ -146,4 +146,5 @@ def test_an_export_alone_is_enough(finished: Path, corpus: Path, tmp_path: Path)
     )
     assert done.returncode == 0, done.stderr
     assert np.array(json.loads(done.stdout)) == pytest.approx(expected, abs=1e-6)
-    assert not (home / "cache").exists()
+    # nothing was fetched: what may be there is compiled
+    assert {p.name for p in (home / "cache").glob("*")} <= {"kernels"}

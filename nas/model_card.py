@@ -80,7 +80,8 @@ def _measured(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> list[str
         lines += ["", "Utterances by class:", *counts]
     operations = tables.layers(tables.rows_of(metrics, "layers"))
     if operations:
-        lines += ["", "Operations and spikes per sample, by layer:", *operations]
+        of = f" ({metrics['layers_of']})" if "layers_of" in metrics else ""
+        lines += ["", f"Operations and spikes per sample, by layer{of}:", *operations]
     return lines
 
 

@@ -61,6 +61,7 @@ def write_trained(
         "baselines": finite(result["baselines"]),
     }
     network = _trained(architecture, config, dataset, work)
+    metrics |= _operations(network, dataset)
     weights = work / "model.safetensors"
     save_weights(network, weights)
     listed = work / FOLDS_FILE if folds is not None else None
@@ -69,6 +70,25 @@ def write_trained(
     made = work / "export"
     shutil.rmtree(made, ignore_errors=True)  # of a process that was killed here
     return write_folder(made, architecture, written, metrics, weights, listed)
+
+
+def _operations(network: Any, dataset: Dataset) -> dict[str, Any]:
+    """Count what the weights of the export do, which are those of no fold, over the corpus."""
+    import numpy as np
+
+    from eval.energy.operations import OperationCounter
+    from eval.training import predict
+
+    with OperationCounter(network).counting() as counter:
+        predict(network, dataset, np.arange(len(dataset)))
+    told: dict[str, Any] = {
+        "layers": counter.table(),
+        "layers_of": f"the weights of this folder, over the {len(dataset)} utterances they were"
+        " trained on",
+    }
+    if dataset.encoder_macs is not None:
+        told["encoder_macs"] = float(dataset.encoder_macs.mean())
+    return told
 
 
 def _trained(

@@ -198,7 +198,10 @@ def search(
         )
         study = Study.create(folder, config, getattr(chosen, "files", None))
     if hasattr(chosen, "how"):
-        study.log("trainings", **chosen.how())
+        how = chosen.how()
+        study.log("trainings", **how)
+        if how["neurons"].endswith("(no C compiler found)"):
+            say("neurons run as torch operations; with a C compiler they would be faster")
     try:
         run(study, chosen, places, observer, say)
     finally:

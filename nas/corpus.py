@@ -41,6 +41,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     Raises:
         NasError: The family cannot build the space, or the data are not usable.
     """
+    from eval.autocast import resolve
     from eval.corpora import read_class_map, resolved
     from eval.energy.profile import DEFAULT_PROFILE, load_profile
     from nas.evaluators import CorpusEvaluator
@@ -48,6 +49,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     family = get_family(space.family)
     family.check_space(space)  # before anything is fetched
     load_profile(space.profile or DEFAULT_PROFILE)
+    dtype = resolve(request.get("dtype"))
     asked = {k: request.get(k) for k in ("data", *OPTIONS)}
     asked["max_seconds"] = asked["max_seconds"] or space.max_seconds
     asked = {k: v for k, v in asked.items() if k not in LATER or v}
@@ -63,7 +65,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         test_fold=test_fold,
         inner=request.get("validation_folds"),
         train_rate=request.get("train_rate"),
-        dtype=request.get("dtype"),
+        dtype=dtype,
         split=split,
     )
 

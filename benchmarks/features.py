@@ -35,7 +35,7 @@ NAMES = ("happy", "angry", "sad", "neutral")
 @contextmanager
 def fresh_cache() -> Iterator[Path]:
     """An empty cache that knows the bundled corpora and encoder."""
-    from eval.cache import CACHE_VARIABLE, cache_dir
+    from search_spaces.cache_folder import CACHE_VARIABLE, cache_dir
 
     real = cache_dir()
     before = os.environ.get(CACHE_VARIABLE)

@@ -11,8 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from search_spaces.cache_folder import CACHE_VARIABLE as CACHE_VARIABLE
-from search_spaces.cache_folder import cache_dir as cache_dir
+from search_spaces.cache_folder import CACHE_VARIABLE
 from search_spaces.errors import NasError
 
 _TEMPORARY = ".tmp"

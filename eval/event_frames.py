@@ -19,13 +19,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.cache import atomic_dir, cache_dir, file_sha256
+from eval.cache import atomic_dir, file_sha256
 from eval.corpora import Corpus
 from eval.corpora.event_settings import EventSettings
 from eval.event_images import IMAGE_RATE, image_files, read_images
 from eval.events import POLARITIES, Events, Frames, Ints, accumulate, frame_indices, read_events
 from eval.frame_file import FrameFile
 from eval.seeds import derived_seed
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 DEFAULT_SAMPLING = "E4-S3"  # the best one of SEE

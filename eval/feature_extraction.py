@@ -12,7 +12,7 @@ import numpy as np
 
 from eval.audio import audio_seconds
 from eval.bad_files import BadFiles
-from eval.cache import atomic_dir, cache_dir
+from eval.cache import atomic_dir
 from eval.corpora.corpus import Corpus, Utterance
 from eval.encoder import Encoder, EncoderSource, load_encoder
 from eval.feature_batches import (
@@ -37,6 +37,7 @@ from eval.feature_store import (
 )
 from eval.frame_file import FrameFile, FrameReader
 from eval.packages import Say
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 CUDA_BATCH_SECONDS = 120.0  # of audio that a GPU encodes at a time, unless told otherwise

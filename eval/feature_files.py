@@ -10,12 +10,13 @@ import numpy as np
 
 from eval.audio import Floats, read_features
 from eval.bad_files import BadFiles
-from eval.cache import cache_dir, into_place, scratch_dir
+from eval.cache import into_place, scratch_dir
 from eval.corpora.corpus import Corpus, Utterance
 from eval.feature_extraction import Extracted, Progress
 from eval.feature_store import corpus_key, describe, readable, remember_left_out
 from eval.frame_file import FrameFile
 from eval.packages import Say
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 

@@ -16,9 +16,9 @@ from typing import Any, BinaryIO, Self
 
 import numpy as np
 
-from eval.cache import CACHE_VARIABLE
 from eval.frame_file import Stored
 from eval.packages import Say, silent
+from search_spaces.cache_folder import CACHE_VARIABLE
 from search_spaces.errors import NasError
 
 _DTYPE = np.dtype(np.float16)

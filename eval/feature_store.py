@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from eval.bad_files import BadFiles
-from eval.cache import cache_dir, scratch_dir
+from eval.cache import scratch_dir
 from eval.corpora.corpus import Utterance
 from eval.file_digests import file_digests
 from eval.frame_file import FRAMES, OFFSETS
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError, nearest
 
 # Part of every key: raise it when the same audio would give other frames.

@@ -9,7 +9,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from eval.cache import cache_dir, file_sha256
+from eval.cache import file_sha256
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 # A file may change twice within one tick of its clock; one as young as this is read again.

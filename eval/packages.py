@@ -8,7 +8,8 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from eval.cache import cache_dir, file_sha256, scratch_dir
+from eval.cache import file_sha256, scratch_dir
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 Say = Callable[[str], None]

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 
 # The first that an operation's name contains counts.
 KINDS: tuple[tuple[str, tuple[str, ...]], ...] = (
-    ("neurons", ("_SpikeFunction", "SpikeFunction")),
-    ("matrix products", ("mm", "linear", "matmul", "conv", "einsum")),
+    ("neurons", ("SpikeFunction",)),
+    ("matrix products", ("mm", "linear", "matmul", "convolution", "dot_product")),
     ("normalisation", ("batch_norm", "layer_norm", "rms_norm")),
     ("optimiser", ("Optimizer.", "adam", "clip_grad", "linalg_vector_norm")),
-    ("copies", ("copy_", "index", "cat", "stack", "clone", "contiguous", "gather", "pad")),
+    ("copies", ("copy_", "index", "::cat", "stack", "clone", "gather", "scatter", "_pad")),
 )
 OTHER = "other operations"
 OUTSIDE = "outside of torch"

@@ -16,10 +16,11 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from eval.cache import atomic_dir, cache_dir
+from eval.cache import atomic_dir
 from eval.corpora.corpus import MANIFEST, Corpus
 from eval.corpora.event_settings import SETTINGS, EventSettings, read_settings
 from eval.corpora.manifest import COLUMNS, read_manifest
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 _VERSION = 1  # raise it when the same files would give other events

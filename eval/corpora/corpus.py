@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from eval.cache import cache_dir
 from eval.corpora.event_settings import EventSettings
+from search_spaces.cache_folder import cache_dir
 
 MANIFEST = "manifest.csv"
 

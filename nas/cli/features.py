@@ -111,8 +111,8 @@ def _summary(loaded: Loaded, size: int) -> dict[str, Any]:
 
 
 def _list(out: Out) -> None:
-    from eval.cache import cache_dir
     from eval.feature_store import shelves
+    from search_spaces.cache_folder import cache_dir
 
     found = shelves()
 

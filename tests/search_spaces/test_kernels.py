@@ -113,7 +113,7 @@ def test_both_ways_are_one(
 
 
 def test_bfloat16_keeps_its_membrane_in_float32(way: str):
-    """Fifty steps of 1/256 add up; in bfloat16 a sum near 1/4 would no longer take them in."""
+    """Steps of 1/256 add up to 1/2; in bfloat16 they would be lost in a sum of their size."""
     x = torch.full((200, 1), 1 / 256, dtype=torch.bfloat16)
     spikes = kernels.forward(x, None, 0.5)
     assert spikes.flatten().nonzero().flatten().tolist() == [127]

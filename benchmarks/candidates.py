@@ -7,8 +7,14 @@ float32, in one process with two threads. The same candidates are trained with o
 process of one thread and in two; then a search runs as it comes, with two workers: guided,
 start of Ray and training of the supernet included, features in the cache. All on the bundled
 corpus, every candidate on four folds. Spikes and gradients of both ways are the same bits, so what
-a random search finds does not depend on the way; ``--seeds N`` compares the hypervolume of so
-many default searches with random ones of the same budget.
+a random search finds does not depend on the way.
+
+    python benchmarks/candidates.py --seeds 10 --budget 60 --keep FOLDER
+
+compares what so many default searches find with random ones of the same budget, and how soon;
+``FOLDER`` keeps the runs, so that a comparison that is interrupted goes on. Every member of a
+front is trained once more with a seed that no search has used: a front of the luckiest of many
+noisy measurements looks better than it is.
 """
 
 from __future__ import annotations
@@ -19,17 +25,24 @@ import subprocess
 import sys
 import tempfile
 import time
+from concurrent.futures import ProcessPoolExecutor
+from functools import cache
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import report
+from scipy.stats import wilcoxon
 
 import nas
 from nas import pareto
+from nas.archive import Archive
 
 SPACE = "pts_snn"
 WAYS = {"obvious": 2, "ours": 1}  # threads
+KINDS = ("auto", "random")  # searchers that are compared
+FRESH = 10**6 + 7
 
 
 def worker(way: str, seed: int, count: int, part: int, parts: int) -> None:
@@ -96,21 +109,110 @@ def evaluated(way: str, seed: int, count: int, processes: int) -> tuple[float, l
 
 
 def searched(folder: Path, budget: int, seed: int, *more: str) -> tuple[float, Any]:
-    """Run a search as a person would; return its wall seconds and its study."""
-    command = [sys.executable, "-m", "nas", "search", "--space", SPACE, "--quiet"]
-    command += ["--budget", str(budget), "--seed", str(seed), "--workers", "2"]
+    """Run a search as a person would, unless it has been; return its wall seconds and study."""
+    command = [sys.executable, "-m", "nas", "search", "--quiet", "--workers", "2"]
+    if folder.exists():
+        command += ["--resume", str(folder)]
+    else:
+        command += ["--space", SPACE, "--budget", str(budget), "--seed", str(seed)]
+        command += ["--out", str(folder), *more]
     began = time.perf_counter()
-    subprocess.run([*command, "--out", str(folder), *more], check=True, stdout=subprocess.DEVNULL)
+    study = nas.open_run(folder) if folder.exists() else None
+    if study is None or study.spent < budget:
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
     return time.perf_counter() - began, nas.open_run(folder)
 
 
-def volumes(studies: list[Any]) -> list[float]:
-    """Return the hypervolume of each front, scaled by the range of all that was tried."""
-    losses = [s.archive().losses(s.archive().full) for s in studies]
-    everything = np.concatenate(losses)
-    low, high = everything.min(0), everything.max(0)
-    scaled = [(s.archive().losses(s.front()) - low) / (high - low) for s in studies]
-    return [float(pareto.hypervolume(front, np.ones(len(low)))) for front in scaled]
+# -- what searches find -------------------------------------------------------------------------
+
+
+def compared(folder: Path, budget: int, seeds: int) -> dict[str, Any]:
+    """Return what searches of both kinds found over seeds, and tests of the difference."""
+    studies: dict[str, list[Any]] = {}
+    for seed in range(seeds):
+        for kind in KINDS:
+            print(f"seed {seed}: {kind}")
+            run = folder / f"{kind}-{seed}"
+            studies.setdefault(kind, []).append(searched(run, budget, seed, "--searcher", kind)[1])
+    everyone = [s for many in studies.values() for s in many]
+    losses = np.concatenate([s.archive().losses(s.archive().full) for s in everyone])
+    low, high = losses.min(0), losses.max(0)
+    fresh = measured_again(folder, everyone)
+    found: dict[str, Any] = {}
+    for kind, many in studies.items():
+        found[kind] = {"measured": [], "again": [], "members": [], "units to random": []}
+        for seed, study in enumerate(many):
+            archive, front = study.archive(), study.front()
+            again = losses_of(archive, [fresh[e.architecture.hash] for e in front])
+            found[kind]["measured"].append(volume(archive.losses(front), low, high))
+            found[kind]["again"].append(volume(again, low, high))
+            found[kind]["members"].append(len(front))
+            rival = studies["random"][seed]
+            goal = volume(rival.archive().losses(rival.front()), low, high)
+            found[kind]["units to random"].append(units_to(study, goal, low, high))
+    for name in ("measured", "again"):
+        ours, theirs = (np.array(found[kind][name]) for kind in KINDS)
+        worse = wilcoxon(ours, theirs, alternative="less").pvalue if seeds > 1 else 1.0
+        found[f"worse than random, {name} (p)"] = float(worse)
+        told = ", ".join(f"{k} {v.mean():.3f}" for k, v in zip(KINDS, (ours, theirs), strict=True))
+        print(f"hypervolume, {name}: {told}; worse (paired, one-sided) p {worse:.3f}")
+    print("units to the random search's:", found[KINDS[0]]["units to random"])
+    return found
+
+
+def volume(losses: Any, low: Any, high: Any) -> float:
+    """Return the hypervolume of losses that are scaled by the range of all there are."""
+    return float(pareto.hypervolume((losses - low) / (high - low), np.ones(len(low))))
+
+
+def losses_of(archive: Archive, objectives: list[dict[str, float]]) -> Any:
+    """Return ``[N, M]`` losses of plain values."""
+    signs = {"maximize": -1.0, "minimize": 1.0}
+    return np.array(
+        [[signs[d] * o[n] for n, d in archive.space.objectives.items()] for o in objectives]
+    )
+
+
+def units_to(study: Any, goal: float, low: Any, high: Any) -> float | None:
+    """Return the units after which a search's front had a volume; None if it never had."""
+    for n in range(1, len(study.evaluations) + 1):
+        archive = Archive(study.space, study.evaluations[:n])
+        if archive.front and volume(archive.losses(archive.front), low, high) >= goal - 1e-12:
+            return float(sum(e.cost for e in study.evaluations[:n]))
+    return None
+
+
+def measured_again(folder: Path, studies: list[Any]) -> dict[str, dict[str, float]]:
+    """Train every member of a front once more, two at a time; return objectives by hash."""
+    path = folder / "again.json"
+    known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.is_file() else {}
+    members = {e.architecture.hash: e.architecture for s in studies for e in s.front()}
+    missing = {h: a.as_dict() for h, a in members.items() if h not in known}
+    print(f"{len(members)} members of fronts are measured again, {len(missing)} now")
+    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
+        for h, values in zip(missing, pool.map(once_more, missing.values()), strict=True):
+            known[h] = values
+            path.write_text(json.dumps(known))
+    return known
+
+
+def once_more(architecture: dict[str, Any]) -> dict[str, float]:
+    """Evaluate with a seed that no search has used."""
+    evaluator = own_evaluator()
+    found = evaluator(architecture, 1.0, FRESH)
+    return {name: float(found[name]) for name in evaluator.space.objectives}
+
+
+@cache
+def own_evaluator() -> Any:
+    """Make the evaluator of this process."""
+    import torch
+
+    from nas.corpus import corpus_evaluator
+    from search_spaces.schema import load_space
+
+    torch.set_num_threads(1)
+    return corpus_evaluator(load_space(SPACE), {"dtype": "float32"}, lambda _: None)
 
 
 def main() -> None:
@@ -118,11 +220,18 @@ def main() -> None:
     parser.add_argument("--candidates", type=int, default=6)
     parser.add_argument("--budget", type=int, default=200)
     parser.add_argument("--seeds", type=int, default=0, help="of searches that are compared")
+    parser.add_argument("--keep", metavar="FOLDER", help="of the runs that are compared")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.worker:
         way, *numbers = options.worker
         worker(way, *map(int, numbers))
+        return
+    if options.seeds:
+        folder = Path(options.keep or tempfile.mkdtemp())
+        folder.mkdir(parents=True, exist_ok=True)
+        found = compared(folder, options.budget, options.seeds)
+        report.write("candidates_found", {"budget": options.budget, **found})
         return
     measured: dict[str, Any] = {"candidates": options.candidates, "budget": options.budget}
     rates: dict[str, float] = {}
@@ -140,17 +249,6 @@ def main() -> None:
         rates["default search"] = 3600 * len(study.evaluations) / wall
         measured["default search"] = {"seconds": wall, "evaluations": len(study.evaluations)}
         print(f"default search {rates['default search']:6.0f} evaluations an hour")
-        found: dict[str, list[float]] = {"auto": [], "random": []}
-        for seed in range(options.seeds):
-            pair = [
-                searched(Path(scratch) / f"{s}-{seed}", options.budget, seed, "--searcher", s)[1]
-                for s in found
-            ]
-            for name, value in zip(found, volumes(pair), strict=True):
-                found[name].append(value)
-            told = ", ".join(f"{name} {v[-1]:.3f}" for name, v in found.items())
-            print(f"seed {seed}: hypervolume {told}")
-        measured["hypervolume"] = found
     base = rates["obvious, 1x2"]
     measured["times the obvious way"] = {k: v / base for k, v in rates.items()}
     print({k: round(v / base, 2) for k, v in rates.items()})

@@ -6,7 +6,8 @@
 Hypervolumes are of the true values of what a search took for its front, as shares of the true
 front's (of the best front anybody found, where the true one is not known). Objectives are
 scaled by their range, and the reference point is the worst value of each. Results of problems
-that are not asked for stay in the file, with the day they were measured on.
+that are not asked for stay in the file, with the day they were measured on; with ``--add`` rows
+of searchers that are not asked for stay as well, where the true front is known.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from search_spaces.architecture import Architecture
 
 EVERY = 5
 MARKS = (25, 50, 100, 200)
-SLOW_SEEDS = 5
+SLOW_SEEDS = 10
 
 
 @cache
@@ -164,6 +165,7 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, default=30)
     parser.add_argument("--only", nargs="+", help="problems, by name", choices=list(problems()))
     parser.add_argument("--searchers", nargs="+", help="searchers, by name", choices=SEARCHES)
+    parser.add_argument("--add", action="store_true", help="keep the rows of other searchers")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--name", default="search_quality", help="name of the results file")
     options = parser.parse_args()
@@ -198,6 +200,9 @@ def main() -> None:
             for search, row in rows.items():
                 row["seconds"] = float(np.mean(seconds[search]))
             show(name, problem(name), rows)
+            if options.add and problem(name).exhausted:
+                rows = measured["problems"].get(name, {}) | rows
+                rows = {search: rows[search] for search in SEARCHES if search in rows}
             measured["problems"][name] = rows
             measured["dates"][name] = str(date.today())
             report.write(options.name, measured)  # what is measured is kept, come what may

@@ -199,4 +199,4 @@ SEARCHES: dict[str, Callable[[Problem, Tell, int], None]] = {
     "auto, proxy inverted": _proxied("inverted"),
 }
 # by name; with fewer seeds, for a search of it takes minutes
-SLOW = ("gp",)
+SLOW = ("gp", "tpe")

@@ -34,7 +34,10 @@ class GPSearcher:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
             sampler = optuna.samplers.GPSampler(
-                seed=seed, n_startup_trials=self.startup, deterministic_objective=False
+                seed=seed,
+                n_startup_trials=self.startup,
+                deterministic_objective=False,
+                warn_independent_sampling=False,  # of what hangs on other parameters, at every ask
             )
         study = study_of(self.space, archive, sampler)
         return [suggest(self.space, study.ask()) for _ in range(n)]

@@ -11,6 +11,12 @@ from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
 
+# Candidates of which the best is proposed: Optuna's 24, and where that one is known already fewer
+# and fewer, down to a plain draw from the density of the good ones. In a small space TPE would
+# otherwise name the same few architectures for ever.
+CANDIDATES = (24, 24, 8, 8, 2, 2, 1, 1, 1, 1)
+
+
 class TPESearcher:
     """Optuna's multivariate, grouped TPE: made for conditional spaces.
 
@@ -24,12 +30,25 @@ class TPESearcher:
         self.startup = startup
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
-        """Return ``n`` architectures that TPE prefers given the archive."""
-        sampler = optuna.samplers.TPESampler(
+        """Return ``n`` architectures that TPE prefers given the archive, unseen if it names any."""
+        study = study_of(self.space, archive, self._sampler(CANDIDATES[0], rng))
+        taken = set(archive.seen)
+        out = []
+        for _ in range(n):
+            for candidates in CANDIDATES:
+                study.sampler = self._sampler(candidates, rng)
+                chosen = suggest(self.space, study.ask())
+                if chosen.hash not in taken:
+                    break
+            taken.add(chosen.hash)
+            out.append(chosen)
+        return out
+
+    def _sampler(self, candidates: int, rng: np.random.Generator) -> optuna.samplers.TPESampler:
+        return optuna.samplers.TPESampler(
             n_startup_trials=self.startup,
+            n_ei_candidates=candidates,
             multivariate=True,
             group=True,
             seed=int(rng.integers(2**31)),
         )
-        study = study_of(self.space, archive, sampler)
-        return [suggest(self.space, study.ask()) for _ in range(n)]

@@ -9,7 +9,7 @@ start of Ray and training of the supernet included, features in the cache. All o
 corpus, every candidate on four folds. Spikes and gradients of both ways are the same bits, so what
 a random search finds does not depend on the way.
 
-    python benchmarks/candidates.py --seeds 10 --budget 60 --keep FOLDER
+    python benchmarks/candidates.py --seeds 10 --budget 60 --folds 2 --keep FOLDER
 
 compares what so many default searches find with random ones of the same budget, and how soon;
 ``FOLDER`` keeps the runs, so that a comparison that is interrupted goes on. Every member of a
@@ -126,7 +126,7 @@ def searched(folder: Path, budget: int, seed: int, *more: str) -> tuple[float, A
 # -- what searches find -------------------------------------------------------------------------
 
 
-def compared(folder: Path, budget: int, seeds: int) -> dict[str, Any]:
+def compared(folder: Path, budget: int, seeds: int, folds: int) -> dict[str, Any]:
     """Return what searches of both kinds found over seeds, and tests of the difference."""
     studies: dict[str, list[Any]] = {}
     for seed in range(seeds):
@@ -137,7 +137,7 @@ def compared(folder: Path, budget: int, seeds: int) -> dict[str, Any]:
     everyone = [s for many in studies.values() for s in many]
     losses = np.concatenate([s.archive().losses(s.archive().full) for s in everyone])
     low, high = losses.min(0), losses.max(0)
-    fresh = measured_again(folder, everyone)
+    fresh = measured_again(folder, everyone, folds)
     found: dict[str, Any] = {}
     for kind, many in studies.items():
         found[kind] = {"measured": [], "again": [], "members": [], "units to random": []}
@@ -182,7 +182,7 @@ def units_to(study: Any, goal: float, low: Any, high: Any) -> float | None:
     return None
 
 
-def measured_again(folder: Path, studies: list[Any]) -> dict[str, dict[str, float]]:
+def measured_again(folder: Path, studies: list[Any], folds: int) -> dict[str, dict[str, float]]:
     """Train every member of a front once more, two at a time; return objectives by hash."""
     path = folder / "again.json"
     known: dict[str, dict[str, float]] = json.loads(path.read_text()) if path.is_file() else {}
@@ -190,21 +190,22 @@ def measured_again(folder: Path, studies: list[Any]) -> dict[str, dict[str, floa
     missing = {h: a.as_dict() for h, a in members.items() if h not in known}
     print(f"{len(members)} members of fronts are measured again, {len(missing)} now")
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        for h, values in zip(missing, pool.map(once_more, missing.values()), strict=True):
+        again = pool.map(once_more, missing.values(), [folds] * len(missing))
+        for h, values in zip(missing, again, strict=True):
             known[h] = values
             path.write_text(json.dumps(known))
     return known
 
 
-def once_more(architecture: dict[str, Any]) -> dict[str, float]:
+def once_more(architecture: dict[str, Any], folds: int) -> dict[str, float]:
     """Evaluate with a seed that no search has used."""
-    evaluator = own_evaluator()
+    evaluator = own_evaluator(folds)
     found = evaluator(architecture, 1.0, FRESH)
     return {name: float(found[name]) for name in evaluator.space.objectives}
 
 
 @cache
-def own_evaluator() -> Any:
+def own_evaluator(folds: int) -> Any:
     """Make the evaluator of this process."""
     import torch
 
@@ -212,14 +213,15 @@ def own_evaluator() -> Any:
     from search_spaces.schema import load_space
 
     torch.set_num_threads(1)
-    return corpus_evaluator(load_space(SPACE), {"dtype": "float32"}, lambda _: None)
+    return corpus_evaluator(load_space(SPACE), {"validation_folds": folds}, lambda _: None)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])  # type: ignore[union-attr]
     parser.add_argument("--candidates", type=int, default=6)
     parser.add_argument("--budget", type=int, default=200)
-    parser.add_argument("--seeds", type=int, default=0, help="of searches that are compared")
+    parser.add_argument("--seeds", type=int, default=0, help="of searches to compare")
+    parser.add_argument("--folds", type=int, default=4, help="of searches that are compared")
     parser.add_argument("--keep", metavar="FOLDER", help="of the runs that are compared")
     parser.add_argument("--worker", nargs=5, help=argparse.SUPPRESS)
     options = parser.parse_args()
@@ -230,8 +232,10 @@ def main() -> None:
     if options.seeds:
         folder = Path(options.keep or tempfile.mkdtemp())
         folder.mkdir(parents=True, exist_ok=True)
-        found = compared(folder, options.budget, options.seeds)
-        report.write("candidates_found", {"budget": options.budget, **found})
+        found = compared(folder, options.budget, options.seeds, options.folds)
+        report.write(
+            "candidates_found", {"budget": options.budget, "folds": options.folds, **found}
+        )
         return
     measured: dict[str, Any] = {"candidates": options.candidates, "budget": options.budget}
     rates: dict[str, float] = {}

@@ -35,14 +35,39 @@ def ordered(indices: Indices, size: int) -> Iterator[Indices]:
         yield indices[start : start + size]
 
 
-def shuffled(indices: Indices, size: int, rng: np.random.Generator) -> Iterator[Indices]:
+def shuffled(
+    indices: Indices,
+    size: int,
+    rng: np.random.Generator,
+    lengths: Indices | None = None,
+    bucket: int = 1,
+) -> Iterator[Indices]:
     """Yield one epoch in random order; a last batch of one joins the one before it.
 
     A batch of one utterance would give batch normalisation almost nothing to average over.
+
+    Args:
+        indices: Utterances.
+        size: Of a batch.
+        rng: Draws the order.
+        lengths: ``[len(indices)]`` frames of each.
+        bucket: Of so many batches the utterances are drawn together, sorted by length and cut
+            into batches, which then come in random order: what is padded is the difference
+            within a batch. Half of an epoch at most, so that other utterances meet every time.
     """
-    order = rng.permutation(indices)
-    batches = list(ordered(order, size))
-    if len(batches) > 1 and len(batches[-1]) == 1:
-        last = batches.pop()
-        batches[-1] = np.concatenate((batches[-1], last))
-    yield from batches
+    order = rng.permutation(len(indices))
+    count = -(-len(order) // size)
+    together = min(bucket, count // 2)
+    if lengths is None or together < 2:
+        batches = list(ordered(order, size))
+    else:
+        drawn = ordered(order, together * size)
+        sorted_by_length = [part[np.argsort(lengths[part], kind="stable")] for part in drawn]
+        batches = [batch for part in sorted_by_length for batch in ordered(part, size)]
+        batches = [batches[i] for i in rng.permutation(len(batches))]
+    alone = next((i for i, batch in enumerate(batches) if len(batch) == 1), None)
+    if alone is not None and len(batches) > 1:
+        one = batches.pop(alone)
+        batches[alone - 1] = np.concatenate((batches[alone - 1], one))
+    for batch in batches:
+        yield indices[batch]

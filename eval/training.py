@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from eval.features import Dataset
 
 
+# what trainings were like before the recipe said so
+BEFORE: Mapping[str, Any] = {"dtype": FLOAT32, "bucket": 1}
+
+
 @dataclass(frozen=True)
 class Recipe:
     """How a network is trained.
@@ -35,6 +39,7 @@ class Recipe:
         clip: Largest gradient norm.
         dtype: ``float32``, or ``bfloat16`` for the matrix products of a training. Networks are
             measured in float32 in either case.
+        bucket: Batches that share utterances of like lengths, as of ``eval.batches.shuffled``.
     """
 
     epochs: int = 8
@@ -45,6 +50,12 @@ class Recipe:
     label_smoothing: float = 0.1
     clip: float = 1.0
     dtype: str = FLOAT32
+    bucket: int = 8
+
+    @classmethod
+    def of(cls, recorded: Mapping[str, Any]) -> Recipe:
+        """Return a recipe as a record has it; an older one does not know all there is now."""
+        return cls(**{**BEFORE, **recorded})
 
     def as_dict(self) -> dict[str, Any]:
         """Return plain data."""
@@ -107,6 +118,7 @@ class Trainer:
             class_weights(dataset, indices), label_smoothing=recipe.label_smoothing
         )
         self._rates = FiringRates.of(network)
+        self._parameters = list(network.parameters())  # finding them takes a while at every step
         self._optimizer = torch.optim.AdamW(
             _groups(network, recipe.weight_decay), lr=recipe.learning_rate, fused=True
         )
@@ -115,6 +127,7 @@ class Trainer:
         """Train until so many epochs are done; ``watch`` is told of each when it is."""
         recipe = self.recipe
         steps = math.ceil(len(self.indices) / recipe.batch_size)
+        frames = np.diff(self.dataset.offsets)[self.indices]
         self.network.train()
         while self.epoch < epoch:
             # of the epoch alone, so that nothing random has to be kept when training stops
@@ -122,7 +135,7 @@ class Trainer:
             step = self.epoch * steps
             losses: list[Tensor] = []
             penalties: list[Tensor] = []
-            for batch in shuffled(self.indices, recipe.batch_size, rng):
+            for batch in shuffled(self.indices, recipe.batch_size, rng, frames, recipe.bucket):
                 with record_function(BATCHES):
                     features, lengths, labels = collate(self.dataset, batch)
                 rate = _schedule(step / (steps * recipe.epochs), recipe.warmup)
@@ -140,7 +153,7 @@ class Trainer:
                 with record_function(BACKWARD):
                     loss.backward()
                 with record_function(STEP):
-                    nn.utils.clip_grad_norm_(self.network.parameters(), recipe.clip)
+                    nn.utils.clip_grad_norm_(self._parameters, recipe.clip)
                     self._optimizer.step()
                 step += 1
             self.epoch += 1

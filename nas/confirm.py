@@ -84,7 +84,7 @@ def confirm(
             dataset,
             models,
             seeds,
-            recipe=Recipe(**config["recipe"]),
+            recipe=Recipe.of(config["recipe"]),
             profile=config["profile"],
             record=study.folder / FILE,
             step=step,

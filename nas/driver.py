@@ -7,7 +7,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from eval.autocast import FLOAT32
 from nas.evaluation import plain
 from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.workers import Workers
@@ -152,19 +151,15 @@ def search(
         "validation_folds": validation_folds,
         "train_rate": train_rate,
         "dtype": dtype,
+        "bucket": None,  # only a run that began with another than today's has its own
     }
     if budget is not None and (isinstance(budget, bool) or budget != int(budget) or budget < 1):
         raise NasError(
             f"a budget of {budget} evaluates nothing",
             hint="give a whole number of full trainings, 1 or more",
         )
-    modes = {
-        "guidance": guidance,
-        "proxy": proxy,
-        "halving": halving,
-        "warm_start": warm_start,
-        "remeasure": remeasure,
-    }
+    modes: dict[str, Any] = {"guidance": guidance, "proxy": proxy, "halving": halving}
+    modes |= {"warm_start": warm_start, "remeasure": remeasure}
     if resume is not None:
         if out is not None:
             raise NasError("out and resume exclude each other", hint="a run stays in its folder")
@@ -221,14 +216,16 @@ def _resume(
     say: Say,
 ) -> tuple[Study, Any]:
     """Open a run for writing after checking that nothing asked for contradicts it."""
+    from eval.training import BEFORE
+
     config = RunConfig.read(folder)
     recorded: dict[str, Any] = dict(config.evaluator)
     if recorded["kind"] == "corpus":
         recorded |= recorded_split(recorded, folder)
         # a record of before protocols had names is compared as one that names its own
         named = {k: recorded[k] for k in ("protocol", "speaker_dependent")}
-        named["recipe"] = {"dtype": FLOAT32, **recorded["recipe"]}  # nor did number formats
-        recorded["dtype"] = named["recipe"]["dtype"]
+        named["recipe"] = {**BEFORE, **recorded["recipe"]}  # nor did all of a recipe
+        recorded |= {key: named["recipe"][key] for key in BEFORE}
         config = replace(config, evaluator={**config.evaluator, **named})
     wanted_space = load_space(space) if space is not None else config.space
     if recorded["kind"] == "function" and evaluator is None:

@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -128,6 +129,7 @@ class CorpusEvaluator:
         train_rate: Steps a second that networks are trained at [Hz], before they are adapted
             to the rate of the dataset and measured there; None trains them at that.
         dtype: Number format of trainings, as for ``eval.autocast.resolve``.
+        bucket: Of the recipe, where a run began with another; None for the recipe's.
     """
 
     checkpoints = True
@@ -144,6 +146,7 @@ class CorpusEvaluator:
         split: Split | None = None,
         train_rate: float | None = None,
         dtype: str | None = None,
+        bucket: int | None = None,
     ) -> None:
         from eval.autocast import resolve
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
@@ -161,7 +164,8 @@ class CorpusEvaluator:
         self.family.check_space(space)
         self.request = dict(request)
         self.profile = load_profile(profile or space.profile or DEFAULT_PROFILE).spec
-        self.recipe = Recipe(dtype=resolve(dtype))
+        recipe = Recipe(dtype=resolve(dtype))
+        self.recipe = recipe if bucket is None else replace(recipe, bucket=bucket)
         folding = split.folding if split is not None else Folding(Automatic())
         outer = folding.outer(dataset)
         if not 0 <= test_fold < len(outer):

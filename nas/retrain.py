@@ -92,7 +92,7 @@ def retrain(
     dataset = load(features, say)
     outer = chosen.folding.outer(dataset)
     mixed = chosen.folding.mixed(dataset, outer)
-    recipe = Recipe(**(model.config.get("recipe") or {}))
+    recipe = Recipe.of(model.config.get("recipe") or {})
     recipe = replace(recipe, epochs=epochs or recipe.epochs)
     profile = model.config.get("profile") or "45nm_fp32"
     _refuse_unbuildable(model.architecture, family, dataset)

@@ -101,7 +101,7 @@ def _trained(
     from eval.mapping import Training
     from eval.training import Recipe
 
-    recipe = Recipe(**config["recipe"])
+    recipe = Recipe.of(config["recipe"])
     rng = np.random.default_rng(0)
     network = build(architecture, config["family"], dataset.shape, len(dataset.classes), rng)
     training = Training(network, dataset, np.arange(len(dataset)), recipe, seed=0)

@@ -10,7 +10,6 @@ from nas.optuna_space import study_of, suggest
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
-
 # Candidates of which the best is proposed: Optuna's 24, and where that one is known already fewer
 # and fewer, down to a plain draw from the density of the good ones. In a small space TPE would
 # otherwise name the same few architectures for ever.
@@ -30,7 +29,7 @@ class TPESearcher:
         self.startup = startup
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
-        """Return ``n`` architectures that TPE prefers given the archive, unseen if it names any."""
+        """Return ``n`` architectures that TPE prefers, unseen where it names any."""
         study = study_of(self.space, archive, self._sampler(CANDIDATES[0], rng))
         taken = set(archive.seen)
         out = []

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 import nas
+from eval import training
+from eval.training import Recipe
 from search_spaces.errors import NasError
 
 from .trainings import speak
@@ -47,14 +49,27 @@ def test_a_resumed_run_keeps_it_and_takes_no_other(half: Path) -> None:
     assert [e.metrics["dtype"] for e in study.evaluations] == ["bfloat16"] * 2
 
 
-def test_a_run_of_before_was_in_float32(corpus: Path, tmp_path: Path) -> None:
+def test_a_run_of_before_was_in_float32_and_mixed_all_lengths(
+    corpus: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = Path(search(tmp_path / "run", corpus, dtype="float32").folder)
     record = folder / "run.yaml"
     document = yaml.safe_load(record.read_text())
-    del document["evaluator"]["recipe"]["dtype"]
+    del document["evaluator"]["recipe"]["dtype"], document["evaluator"]["recipe"]["bucket"]
     record.write_text(yaml.safe_dump(document, sort_keys=False))
+    buckets: list[int] = []
+    plain = training.shuffled
+
+    def watched(*given: Any) -> Any:
+        buckets.append(given[-1])
+        return plain(*given)
+
+    monkeypatch.setattr(training, "shuffled", watched)
     study = nas.search(resume=folder, budget=2)
     assert [e.metrics["dtype"] for e in study.evaluations] == ["float32"] * 2
+    assert set(buckets) == {1}
+    search(tmp_path / "new", corpus)
+    assert set(buckets) == {1, Recipe().bucket}
 
 
 def test_an_unknown_one_is_refused_before_anything_is_read(tmp_path: Path) -> None:

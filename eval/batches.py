@@ -53,11 +53,12 @@ def shuffled(
         lengths: ``[len(indices)]`` frames of each.
         bucket: Of so many batches the utterances are drawn together, sorted by length and cut
             into batches, which then come in random order: what is padded is the difference
-            within a batch. Half of an epoch at most, so that other utterances meet every time.
+            within a batch. An eighth of an epoch at most, so that other utterances meet every
+            time: of a small corpus none are drawn together.
     """
     order = rng.permutation(len(indices))
     count = -(-len(order) // size)
-    together = min(bucket, count // 2)
+    together = min(bucket, count // 8)
     if lengths is None or together < 2:
         batches = list(ordered(order, size))
     else:

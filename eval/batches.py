@@ -25,6 +25,7 @@ def collate(dataset: Dataset, indices: Indices) -> tuple[Tensor, Tensor, Tensor]
     features = np.zeros((len(indices), int(lengths.max()), dataset.dim), np.float32)
     for row, index in enumerate(indices):
         features[row, : lengths[row]] = dataset.utterance(int(index))
+    dataset.hand_back()
     labels = torch.from_numpy(dataset.labels[indices])
     return torch.from_numpy(features), torch.from_numpy(lengths), labels
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +16,9 @@ import numpy.typing as npt
 from eval.corpora import Corpus, Utterance
 from eval.event_frames import Sampling
 from eval.frame_file import FRAMES, MACS, OFFSETS
+
+# not on every system
+_UNNEEDED: int | None = getattr(mmap, "MADV_DONTNEED", None)
 
 
 @dataclass(frozen=True)
@@ -77,6 +81,19 @@ class Dataset:
     def utterance(self, i: int) -> npt.NDArray[np.floating[Any]]:
         """Return ``[L, D]``, the frames of one utterance, as a view of the file."""
         return self.frames[self.offsets[i] : self.offsets[i + 1]]
+
+    def hand_back(self) -> None:
+        """Let go of the pages of the file that were read; whoever reads them again finds the same.
+
+        They stay in the system's cache, but no longer count as this process's memory, which
+        would grow to the size of the corpus. Frames that are no file, and systems that cannot,
+        are left as they are.
+        """
+        whole: object = self.frames.base
+        # of a file that is open for reading alone: elsewhere pages may hold what no file does
+        readable = isinstance(self.frames, np.memmap) and self.frames.mode == "r"
+        if _UNNEEDED is not None and readable and isinstance(whole, mmap.mmap):
+            whole.madvise(_UNNEEDED)
 
 
 def assemble(

@@ -92,6 +92,7 @@ def profile(space: str, candidates: int, seed: int, out: Out, **request: Any) ->
         "epochs": evaluator.recipe.epochs,
         **how,
         "peak_memory": peak,
+        "kinds_of": {"folds": 1, "epochs": 1},
         "mean": means,
         "candidates": [
             {

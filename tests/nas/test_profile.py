@@ -88,9 +88,11 @@ def test_the_command_tells_phases_and_operations(tmp_path: Path) -> None:
         assert found["kinds"]["matrix products"] > 0.0
     assert told["dtype"] in ("float32", "bfloat16")
     assert told["neurons"]
+    assert told["kinds_of"] == {"folds": 1, "epochs": 1}
     text = nas(*asked, "--candidates", "1", "--validation-folds", "1").stdout
     assert "candidates a minute" in text
     assert "matrix products" in text
+    assert "% of an epoch on one fold" in text
 
 
 def test_a_format_that_is_none_is_refused(tmp_path: Path) -> None:

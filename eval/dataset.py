@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import mmap
@@ -93,7 +94,8 @@ class Dataset:
         # of a file that is open for reading alone: elsewhere pages may hold what no file does
         readable = isinstance(self.frames, np.memmap) and self.frames.mode == "r"
         if _UNNEEDED is not None and readable and isinstance(whole, mmap.mmap):
-            whole.madvise(_UNNEEDED)
+            with contextlib.suppress(OSError):  # of memory that is locked
+                whole.madvise(_UNNEEDED)
 
 
 def assemble(

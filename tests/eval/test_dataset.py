@@ -73,12 +73,14 @@ def test_what_is_in_no_file_stays(tmp_path: Path) -> None:
         assert (d.utterance(1) == 7.0).all()
 
 
-def test_a_system_without_advice_reads_as_well(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("advice", [None, 10_000])
+def test_a_system_that_cannot_reads_as_well(
+    advice: int | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """It knows no such advice, or refuses it."""
     dataset = mapped(tmp_path)
     expected, _, _ = collate(dataset, np.arange(4))
-    monkeypatch.setattr(eval.dataset, "_UNNEEDED", None)
+    monkeypatch.setattr(eval.dataset, "_UNNEEDED", advice)
     found, _, _ = collate(dataset, np.arange(4))
     assert (found == expected).all()
 

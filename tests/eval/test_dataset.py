@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import eval.dataset
-from eval.batches import collate
+from eval.batches import MAPPED, collate
 from eval.dataset import Dataset
 
 from .synthetic import DIM, synthetic
@@ -54,6 +54,24 @@ def test_batches_leave_no_pages_of_the_file_behind(tmp_path: Path) -> None:
     expected = np.load(path)[: 32 * LENGTH].reshape(32, LENGTH, DIM)
     for batch in (first, again):
         np.testing.assert_array_equal(batch.numpy(), expected.astype(np.float32))
+
+
+def test_no_more_than_a_few_utterances_are_held(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However large a batch: around each of them a system may map megabytes."""
+    held, most = set(), 0
+    read = Dataset.utterance
+
+    def reading(self: Dataset, i: int) -> Any:
+        nonlocal most
+        held.add(i)
+        most = max(most, len(held))
+        return read(self, i)
+
+    monkeypatch.setattr(Dataset, "utterance", reading)
+    monkeypatch.setattr(Dataset, "hand_back", lambda self: held.clear())
+    collate(synthetic(), np.arange(60))
+    assert most == MAPPED
+    assert not held
 
 
 def test_a_view_stays_right_when_its_pages_are_handed_back(tmp_path: Path) -> None:

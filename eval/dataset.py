@@ -21,6 +21,9 @@ from eval.frame_file import FRAMES, MACS, OFFSETS
 # not on every system
 _UNNEEDED: int | None = getattr(mmap, "MADV_DONTNEED", None)
 
+# Features up to this many bytes stay mapped: mapping them again would cost more than they do.
+SMALL = 64_000_000
+
 
 @dataclass(frozen=True)
 class Dataset:
@@ -87,9 +90,11 @@ class Dataset:
         """Let go of the pages of the file that were read; whoever reads them again finds the same.
 
         They stay in the system's cache, but no longer count as this process's memory, which
-        would grow to the size of the corpus. Frames that are no file, and systems that cannot,
-        are left as they are.
+        would grow to the size of the corpus. Small corpora, frames that are no file, and systems
+        that cannot are left as they are.
         """
+        if self.frames.nbytes <= SMALL:
+            return
         whole: object = self.frames.base
         # of a file that is open for reading alone: elsewhere pages may hold what no file does
         readable = isinstance(self.frames, np.memmap) and self.frames.mode == "r"

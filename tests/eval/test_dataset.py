@@ -30,6 +30,11 @@ def mapped(folder: Path, mode: Any = "r") -> Dataset:
     return synthetic((COUNT,), frames=frames, offsets=offsets)
 
 
+@pytest.fixture(autouse=True)
+def nothing_is_small(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(eval.dataset, "SMALL", 0)
+
+
 def resident(path: Path) -> int:
     """Return what of a file is mapped and in this process's memory [bytes]."""
     own, size = False, 0
@@ -54,6 +59,14 @@ def test_batches_leave_no_pages_of_the_file_behind(tmp_path: Path) -> None:
     expected = np.load(path)[: 32 * LENGTH].reshape(32, LENGTH, DIM)
     for batch in (first, again):
         np.testing.assert_array_equal(batch.numpy(), expected.astype(np.float32))
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_small_features_stay_mapped(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    dataset = mapped(tmp_path)
+    monkeypatch.setattr(eval.dataset, "SMALL", dataset.frames.nbytes)
+    collate(dataset, np.arange(COUNT))
+    assert resident(tmp_path / "frames.npy") >= dataset.frames.nbytes
 
 
 def test_no_more_than_a_few_utterances_are_held(monkeypatch: pytest.MonkeyPatch) -> None:

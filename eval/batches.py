@@ -14,6 +14,9 @@ from eval.folds import Indices
 if TYPE_CHECKING:
     from eval.features import Dataset
 
+# Utterances read before their pages are handed back: a system may map 2 MB around each.
+MAPPED = 8
+
 
 def collate(dataset: Dataset, indices: Indices) -> tuple[Tensor, Tensor, Tensor]:
     """Gather utterances.
@@ -24,7 +27,10 @@ def collate(dataset: Dataset, indices: Indices) -> tuple[Tensor, Tensor, Tensor]
     lengths = dataset.offsets[indices + 1] - dataset.offsets[indices]
     features = np.zeros((len(indices), int(lengths.max()), dataset.dim), np.float32)
     for row, index in enumerate(indices):
+        if row % MAPPED == 0:
+            dataset.hand_back()
         features[row, : lengths[row]] = dataset.utterance(int(index))
+    dataset.hand_back()
     labels = torch.from_numpy(dataset.labels[indices])
     return torch.from_numpy(features), torch.from_numpy(lengths), labels
 

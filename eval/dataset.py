@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
+import mmap
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +17,12 @@ import numpy.typing as npt
 from eval.corpora import Corpus, Utterance
 from eval.event_frames import Sampling
 from eval.frame_file import FRAMES, MACS, OFFSETS
+
+# not on every system
+_UNNEEDED: int | None = getattr(mmap, "MADV_DONTNEED", None)
+
+# Features up to this many bytes stay mapped: mapping them again would cost more than they do.
+SMALL = 64_000_000
 
 
 @dataclass(frozen=True)
@@ -77,6 +85,22 @@ class Dataset:
     def utterance(self, i: int) -> npt.NDArray[np.floating[Any]]:
         """Return ``[L, D]``, the frames of one utterance, as a view of the file."""
         return self.frames[self.offsets[i] : self.offsets[i + 1]]
+
+    def hand_back(self) -> None:
+        """Let go of the pages of the file that were read; whoever reads them again finds the same.
+
+        They stay in the system's cache, but no longer count as this process's memory, which
+        would grow to the size of the corpus. Small corpora, frames that are no file, and systems
+        that cannot are left as they are.
+        """
+        if self.frames.nbytes <= SMALL:
+            return
+        whole: object = self.frames.base
+        # of a file that is open for reading alone: elsewhere pages may hold what no file does
+        readable = isinstance(self.frames, np.memmap) and self.frames.mode == "r"
+        if _UNNEEDED is not None and readable and isinstance(whole, mmap.mmap):
+            with contextlib.suppress(OSError):  # of memory that is locked
+                whole.madvise(_UNNEEDED)
 
 
 def assemble(

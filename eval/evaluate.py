@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.profiler import record_function
 
 from eval.energy.operations import OperationCounter
 from eval.energy.pricing import encoder_energy, totals
@@ -20,6 +19,7 @@ from eval.energy.profile import DEFAULT_PROFILE, Spec, load_profile
 from eval.energy.table import mean_table
 from eval.folds import Fold, Indices
 from eval.mapping import Training
+from eval.phases import Phase
 from eval.recall import recall
 from eval.seeds import derived_seed
 from eval.training import Epoch, Recipe, predict
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from eval.supernet import Supernet
 
 
-BUILT, MEASURED = "nas: build", "nas: measure"  # what `nas profile` tells apart
+BUILT, MEASURED = Phase("build"), Phase("measure")  # what `nas profile` tells apart
 
 
 @dataclass(frozen=True)
@@ -147,7 +147,7 @@ def train_fold(
     """
     own = derived_seed(seed, fold.name)
     rng = np.random.default_rng(own)
-    with record_function(BUILT):
+    with BUILT:
         network = build(architecture, family, dataset.shape, len(dataset.classes), rng)
     if warm is not None:
         warm.inherit(network, architecture)
@@ -161,7 +161,7 @@ def train_fold(
     network = training.run(fidelity, told)
     if coarse is not None:
         network = coarse.adapted(network, dataset, fold.fit)
-    with record_function(MEASURED), OperationCounter(network).counting() as counter:
+    with MEASURED, OperationCounter(network).counting() as counter:
         logits = predict(network, dataset, fold.held)
     true = torch.from_numpy(dataset.labels[fold.held])
     return Trained(

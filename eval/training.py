@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.profiler import record_function
 
 from eval.autocast import FLOAT32, autocast
 from eval.batches import collate, ordered, shuffled
 from eval.firing_rates import FiringRates
 from eval.folds import Indices
+from eval.phases import Phase
 
 if TYPE_CHECKING:
     from eval.features import Dataset
@@ -84,7 +84,7 @@ class Epoch:
 
 
 # what `nas profile` tells apart
-BATCHES, FORWARD, BACKWARD, STEP = "nas: batches", "nas: forward", "nas: backward", "nas: step"
+BATCHES, FORWARD, BACKWARD, STEP = map(Phase, ("batches", "forward", "backward", "step"))
 
 Watch = Callable[[Epoch], None]
 
@@ -136,13 +136,13 @@ class Trainer:
             losses: list[Tensor] = []
             penalties: list[Tensor] = []
             for batch in shuffled(self.indices, recipe.batch_size, rng, frames, recipe.bucket):
-                with record_function(BATCHES):
+                with BATCHES:
                     features, lengths, labels = collate(self.dataset, batch)
                 rate = _schedule(step / (steps * recipe.epochs), recipe.warmup)
                 for group in self._optimizer.param_groups:
                     group["lr"] = recipe.learning_rate * rate
                 self._optimizer.zero_grad()
-                with record_function(FORWARD), autocast(self.recipe.dtype):
+                with FORWARD, autocast(self.recipe.dtype):
                     logits = self.network(features, lengths)
                 loss = self._loss(logits.float(), labels)
                 losses.append(loss.detach())
@@ -150,9 +150,9 @@ class Trainer:
                     penalty = self._rates.penalty()
                     penalties.append(penalty.detach())
                     loss = loss + penalty
-                with record_function(BACKWARD):
+                with BACKWARD:
                     loss.backward()
-                with record_function(STEP):
+                with STEP:
                     nn.utils.clip_grad_norm_(self._parameters, recipe.clip)
                     self._optimizer.step()
                 step += 1

@@ -27,8 +27,8 @@ from nas.cli.output import Out, with_output
 def profile(space: str, candidates: int, seed: int, out: Out, **request: Any) -> None:
     """Show where the time of evaluations goes.
 
-    Random architectures of a space are evaluated as a search does, on every fold, once for the
-    seconds and once under torch's profiler for the shares.
+    Random architectures of a space are evaluated as a search does, on every fold, for the seconds
+    and the phases. Kinds of operations are shares of an epoch on one fold, under torch's profiler.
 
     \b
     Examples:
@@ -43,12 +43,16 @@ def profile(space: str, candidates: int, seed: int, out: Out, **request: Any) ->
     from search_spaces.schema import load_space
 
     evaluator = corpus_evaluator(load_space(space), request, out.say)
-    found = []
+    how, found = evaluator.how(), []
     for i, a in enumerate(drawn(evaluator, candidates, seed, out.say)):
         out.say(f"{i + 1}/{candidates} {a.hash}")
         found.append(measure(evaluator, a, seed))
-    means, how = mean(found), evaluator.how()
+    means = mean(found)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+    def largest(of: str) -> list[tuple[str, float]]:
+        shares: dict[str, float] = means[of]
+        return sorted(shares.items(), key=lambda kv: -kv[1])
 
     def human() -> None:
         out.table(
@@ -65,13 +69,16 @@ def profile(space: str, candidates: int, seed: int, out: Out, **request: Any) ->
             ],
         )
         out.line()
-        for title, shares in (("phase", means["phases"]), ("operations", means["kinds"])):
-            ordered = sorted(shares.items(), key=lambda kv: -kv[1])
-            out.table(
-                [title, "% of the time", "s a candidate"],
-                [[k, f"{100 * v:.1f}", f"{v * means['seconds']:.3f}"] for k, v in ordered],
-            )
-            out.line()
+        out.table(
+            ["phase", "% of the time", "s a candidate"],
+            [[k, f"{100 * v:.1f}", f"{v * means['seconds']:.3f}"] for k, v in largest("phases")],
+        )
+        out.line()
+        out.table(
+            ["operations", "% of an epoch on one fold"],
+            [[k, f"{100 * v:.1f}"] for k, v in largest("kinds")],
+        )
+        out.line()
         out.line(
             f"{evaluator.dataset.name}, {len(evaluator.folds)} folds,"
             f" {evaluator.recipe.epochs} epochs; {60 / means['seconds']:.1f} candidates a minute"
@@ -85,6 +92,7 @@ def profile(space: str, candidates: int, seed: int, out: Out, **request: Any) ->
         "epochs": evaluator.recipe.epochs,
         **how,
         "peak_memory": peak,
+        "kinds_of": {"folds": 1, "epochs": 1},
         "mean": means,
         "candidates": [
             {

@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
+import torch
 
-from nas.profile import OTHER, Profile, kind_of, mean
+from eval.phases import Phase
+from eval.training import Recipe
+from nas.profile import OTHER, Profile, kind_of, mean, profile
 from search_spaces.architecture import Architecture
 
 from .command import nas
 from .trainings import speak
+
+PHASES = {"build", "batches", "forward", "backward", "step", "measure", "rest"}
 
 
 @pytest.mark.parametrize(
@@ -41,6 +47,35 @@ def test_means_are_weighted_by_time() -> None:
     assert found["kinds"]["neurons"] == pytest.approx((0.5 + 0.3) / 4)
 
 
+class Recorded:
+    """Notes how it is evaluated; every evaluation is one product and one phase."""
+
+    folds = ("first", "second", "third")
+    recipe = Recipe(epochs=8)
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[Any, float, int]] = []
+
+    def __call__(self, architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        self.asked.append((self.folds, fidelity, seed))
+        with Phase("forward"):
+            torch.ones(3, 3) @ torch.ones(3, 3)
+        return {}
+
+
+def test_only_an_epoch_on_one_fold_runs_under_the_profiler() -> None:
+    """And the evaluator keeps its folds."""
+    recorded = Recorded()
+    found = profile(cast("Any", recorded), Architecture({"a": 1}), 5)
+    short, whole = (("first",), 1 / 8, 5), (("first", "second", "third"), 1.0, 5)
+    assert recorded.asked == [short, short, whole]  # the first of them takes what comes once
+    assert set(found.phases) == {"forward", "rest"}
+    assert sum(found.phases.values()) == pytest.approx(1.0)
+    assert found.kinds["matrix products"] > 0.0
+    # two of ones, with what they fill, and a product with what it calls
+    assert 4 <= found.calls <= 12
+
+
 def test_the_command_tells_phases_and_operations(tmp_path: Path) -> None:
     data = speak(tmp_path / "corpus")
     asked = ("profile", "--space", "pts_snn_small", "--data", data, "--candidates", "2")
@@ -48,14 +83,17 @@ def test_the_command_tells_phases_and_operations(tmp_path: Path) -> None:
     assert len(told["candidates"]) == 2
     for found in (told["mean"], *told["candidates"]):
         for shares in (found["phases"], found["kinds"]):
-            assert sum(shares.values()) == pytest.approx(1.0, abs=0.05)
-        assert {"forward", "backward", "step", "measure"} <= set(found["phases"])
+            assert sum(shares.values()) == pytest.approx(1.0, abs=0.01)
+        assert set(found["phases"]) == PHASES
+        assert min(found["phases"].values()) > 0.0
         assert found["kinds"]["matrix products"] > 0.0
     assert told["dtype"] in ("float32", "bfloat16")
     assert told["neurons"]
+    assert told["kinds_of"] == {"folds": 1, "epochs": 1}
     text = nas(*asked, "--candidates", "1", "--validation-folds", "1").stdout
     assert "candidates a minute" in text
     assert "matrix products" in text
+    assert "% of an epoch on one fold" in text
 
 
 def test_a_format_that_is_none_is_refused(tmp_path: Path) -> None:

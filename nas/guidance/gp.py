@@ -69,6 +69,48 @@ class Columns:
         )
 
 
+class Inputs:
+    """Points that processes are fitted to, and what does not depend on the values there.
+
+    Args:
+        x: ``[N, D]`` inputs.
+        columns: What the inputs are.
+    """
+
+    def __init__(self, x: Matrix, columns: Columns) -> None:
+        self.x, self.columns = x, columns
+        self.features = _Features(x, columns)
+        self.points = self.features.points(x)
+        self.phi = self.features.phi(x)
+
+    def more(self, column: Matrix) -> Inputs:
+        """Return the same points with one more number ``[N]``, a group of its own."""
+        return Inputs(np.column_stack([self.x, column]), self.columns.more(1))
+
+    def rows(self, which: npt.NDArray[np.bool_]) -> Inputs:
+        """Return some of the points."""
+        return self if which.all() else Inputs(self.x[which], self.columns)
+
+    @cached_property
+    def additive(self) -> Matrix:
+        """``[N, N]``: the additive kernel."""
+        kernel: Matrix = self.phi @ self.phi.T
+        return kernel
+
+    @cached_property
+    def squared(self) -> Matrix:
+        """``[N, N]``: squared distances of the points, every group alike."""
+        return _squared(self.points, self.points)
+
+    @cached_property
+    def ridge(self) -> Matrix:
+        """``[N, N]``: Cholesky root of the additive kernel with a little noise."""
+        kernel = self.additive.copy()
+        kernel[np.diag_indices_from(kernel)] += 0.1
+        root: Matrix = cholesky(kernel, lower=True)
+        return root
+
+
 class GaussianProcess:
     """Posterior of a function given noisy values of it.
 
@@ -76,27 +118,22 @@ class GaussianProcess:
     columns and the squares of the numeric ones. Its overall scale is the most likely one.
 
     Args:
-        x: ``[N, D]`` inputs.
+        inputs: ``N`` points.
         y: ``[N]`` values.
-        columns: What the inputs are.
         settings: Hyper-parameters; None chooses them by marginal likelihood.
     """
 
-    def __init__(
-        self, x: Matrix, y: Matrix, columns: Columns, settings: Settings | None = None
-    ) -> None:
-        self._features = _Features(x, columns)
+    def __init__(self, inputs: Inputs, y: Matrix, settings: Settings | None = None) -> None:
+        self._inputs = inputs
+        self._features, self._phi = inputs.features, inputs.phi
         self.mean = float(y.mean())
         self.spread = float(y.std())
         if self.spread <= 1e-12 * max(1.0, abs(self.mean)):
             self.spread = 1.0
         self._z = (y - self.mean) / self.spread
-        self._points = self._features.points(x)
-        self._phi = self._features.phi(x)
         self.settings = settings or self._most_likely()
-        self._points = self._points * self._scales(self.settings)
-        kernel = self._kernel(self._points, self._points, self._phi, self._phi)
-        kernel[np.diag_indices_from(kernel)] += self.settings.noise + JITTER
+        self._points = inputs.points * self._scales(self.settings)
+        kernel = self._covariance(self.settings, self._distances(self.settings))
         self._root = cholesky(kernel, lower=True, check_finite=False)
         self._weights = cho_solve((self._root, True), self._z, check_finite=False)
         self.variance = max(float(self._z @ self._weights) / len(y), 1e-12)
@@ -157,7 +194,8 @@ class GaussianProcess:
 
     @cached_property
     def _effects(self) -> Matrix:
-        return self._features.effects(self._phi, self._z)
+        inputs = self._inputs
+        return inputs.features.effects(inputs.phi, cho_solve((inputs.ridge, True), self._z))
 
     def _scales(self, settings: Settings) -> Matrix:
         if settings.relevance == 0.0:
@@ -165,20 +203,37 @@ class GaussianProcess:
         scales: Matrix = self._effects ** (settings.relevance / 2)
         return scales
 
+    def _distances(self, settings: Settings) -> Matrix:
+        if settings.relevance == 0.0:
+            return self._inputs.squared
+        points = self._inputs.points * self._scales(settings)
+        return _squared(points, points)
+
+    def _covariance(
+        self, settings: Settings, squared: Matrix, near: Matrix | None = None
+    ) -> Matrix:
+        """Return ``[N, N]``: the kernel of the inputs, noise included."""
+        if near is None:
+            near = _matern(squared, settings.length)
+        kernel: Matrix = settings.smooth * near
+        kernel += (1 - settings.smooth) * self._inputs.additive
+        kernel[np.diag_indices_from(kernel)] += settings.noise + JITTER
+        return kernel
+
     def _most_likely(self) -> Settings:
         """Maximise the marginal likelihood over the grid, one setting at a time."""
-        additive = self._phi @ self._phi.T
         distances: dict[float, Matrix] = {}
+        near: dict[tuple[float, float], Matrix] = {}
         tried: dict[Settings, float] = {}
 
         def likelihood(s: Settings) -> float:
             if s not in tried:
                 if s.relevance not in distances:
-                    points = self._points * self._scales(s)
-                    distances[s.relevance] = _squared(points, points)
-                kernel = s.smooth * _matern(distances[s.relevance], s.length)
-                kernel += (1 - s.smooth) * additive
-                kernel[np.diag_indices_from(kernel)] += s.noise + JITTER
+                    distances[s.relevance] = self._distances(s)
+                key = s.relevance, s.length
+                if key not in near:
+                    near[key] = _matern(distances[s.relevance], s.length)
+                kernel = self._covariance(s, distances[s.relevance], near[key])
                 tried[s] = _log_likelihood(kernel, self._z)
             return tried[s]
 
@@ -218,11 +273,14 @@ class _Features:
         points = self.points(x)
         return np.concatenate([points, (points[:, self.bent] ** 2 - self.level) * self.bend], 1)
 
-    def effects(self, phi: Matrix, z: Matrix) -> Matrix:
-        """Return ``[D]``: how much of ``z`` each group explains by itself, 1 on average."""
-        kernel = phi @ phi.T
-        kernel[np.diag_indices_from(kernel)] += 0.1
-        slopes = phi.T @ cho_solve((cholesky(kernel, lower=True), True), z)
+    def effects(self, phi: Matrix, weights: Matrix) -> Matrix:
+        """Return ``[D]``: how much each group explains by itself, 1 on average.
+
+        Args:
+            phi: ``[N, D + numeric]`` of the fitted points.
+            weights: ``[N]`` dual weights of an additive fit.
+        """
+        slopes = phi.T @ weights
         owners = np.concatenate([self.groups, self.groups[self.bent]])
         members = (owners[:, None] == np.arange(self.count)) * slopes[:, None]
         variance = (phi @ members).var(0)
@@ -236,15 +294,22 @@ class _Features:
 
 
 def _squared(a: Matrix, b: Matrix) -> Matrix:
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * (a @ b.T)
-    out: Matrix = np.maximum(squares, 0.0)
-    return out
+    out: Matrix = (a**2).sum(1)[:, None] + (b**2).sum(1)[None]
+    out -= 2 * (a @ b.T)
+    return np.maximum(out, 0.0, out=out)
 
 
 def _matern(squared: Matrix, length: float) -> Matrix:
     """Matern 5/2 (Rasmussen and Williams, eq. 4.17)."""
-    d = np.sqrt(5.0 * squared) / length
-    out: Matrix = (1.0 + d + d * d / 3.0) * np.exp(-d)
+    # in place: new pages for every step would take as long as the arithmetic
+    d: Matrix = 5.0 * squared
+    np.sqrt(d, out=d)
+    d /= length
+    out: Matrix = d * d
+    out /= 3.0
+    out += 1.0 + d
+    np.negative(d, out=d)
+    out *= np.exp(d, out=d)
     return out
 
 

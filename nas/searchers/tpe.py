@@ -10,7 +10,6 @@ from nas.optuna_space import study_of, suggest
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
-
 # Candidates of which the best is proposed: Optuna's 24, and where that one is known already fewer
 # and fewer, down to a plain draw from the density of the good ones. In a small space TPE would
 # otherwise name the same few architectures for ever.

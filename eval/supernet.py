@@ -24,6 +24,7 @@ from eval.batches import collate, ordered, shuffled
 from eval.energy.operations import OperationCounter
 from eval.energy.parts import operations_by_part
 from eval.folds import Fold, Indices
+from eval.recalibration import Batch, recalibrate
 from eval.recall import recall
 from eval.seeds import derived_seed
 from eval.training import Recipe, class_weights
@@ -44,8 +45,6 @@ BRIEF = 64  # so many of them for a score, which has to be cheap: one pass
 COUNTED = 2  # utterances that operations are counted on
 SCORED = 128  # utterances of the held part that a score is of, however many there are
 KEPT_BYTES = 2**26  # of a batch that is kept for the next score
-
-Batch = tuple[Tensor, Tensor]  # [B, L, D] features, [B] lengths
 
 
 class Supernet:
@@ -285,24 +284,3 @@ def _some(indices: Indices, count: int) -> Indices:
     if len(indices) <= count:
         return indices
     return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.intp)]
-
-
-def recalibrate(network: nn.Module, batches: Iterable[Batch]) -> None:
-    """Take the statistics of every batch normalisation again, as a mean over batches.
-
-    Args:
-        network: Left in training mode.
-        batches: ``[B, L, D]`` features and ``[B]`` lengths. They are passed where there is no batch
-            normalisation as well: other layers may set themselves from the first training pass.
-    """
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    before = [n.momentum for n in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    network.train()
-    with torch.no_grad():
-        for features, lengths in batches:
-            network(features, lengths)
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum

@@ -116,7 +116,7 @@ class _Means:
         return float(total[key] / count[key]) if count[key] else None
 
     def of_others(self) -> Matrix:
-        """Return ``[K]``: the mean that each value is left out of, NaN where it was the only one."""
+        """Return ``[K]``: the means of the others, NaN where there is none."""
         out = np.full(len(self._values), np.nan)
         for (total, count), keys in ((self._all, self._parts), (self._own, self._keys)):
             others = count[keys] - 1

@@ -14,7 +14,8 @@ from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.encoding import Encoder
 from nas.guidance.energy import OBJECTIVE, OPERATIONS, EnergyModel
-from nas.guidance.gp import Columns, GaussianProcess, Inputs, Settings
+from nas.guidance.gp import GaussianProcess, Settings
+from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.target import DECADES, Scale, Target
 from nas.pareto import Matrix
 from search_spaces.architecture import Architecture

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.guidance.gp import GaussianProcess, Inputs, Settings
+from nas.guidance.gp import GaussianProcess, Settings
+from nas.guidance.inputs import Inputs
 from nas.pareto import Matrix
 
 Rows = npt.NDArray[np.bool_]
@@ -73,6 +74,7 @@ class Target:
         self.settings: dict[str, Settings] = {}
         self.plain = self._fit(name, inputs, y)
         self.with_proxy: GaussianProcess | None = None
+        self._scored: GaussianProcess | None = None
         self.gain = float("nan")
         known = np.isfinite(proxy)
         if known.sum() < PAIRS or np.ptp(proxy[known]) == 0.0:
@@ -91,6 +93,8 @@ class Target:
         inputs, y = self._inputs.rows(known), self.y[known]
         without = self.plain if known.all() else GaussianProcess(inputs, y)
         scored = GaussianProcess(inputs.more(proxy[known]), y)
+        if known.all():
+            self._scored = scored
         errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in (without, scored)]
         self.gain = 1.0 - errors[1] / errors[0] if errors[0] > 0 else 0.0
         return errors[1] <= GAIN * errors[0]
@@ -100,5 +104,9 @@ class Target:
         if not known.all():  # what was never scored gets the score its architecture suggests
             scores = self._fit(f"{self.name} score", self._inputs.rows(known), proxy[known])
             filled[~known] = scores.predict(self._inputs.x[~known])[0]
+        if self._scored is not None:  # fitted to the same when it was tried
+            self.with_proxy = self._scored
+            self.settings[f"{self.name} with score"] = self._scored.settings
+            return
         more = self._inputs.more(filled)
         self.with_proxy = self._fit(f"{self.name} with score", more, self.y)

@@ -29,7 +29,7 @@ class TPESearcher:
         self.startup = startup
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
-        """Return ``n`` architectures that TPE prefers given the archive, unseen if it names any."""
+        """Return ``n`` architectures that TPE prefers, unseen ones if it names any."""
         study = study_of(self.space, archive, self._sampler(CANDIDATES[0], rng))
         taken = set(archive.seen)
         out = []

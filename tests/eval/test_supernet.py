@@ -13,7 +13,8 @@ from torch import nn
 from eval.batches import collate
 from eval.evaluate import evaluate
 from eval.folds import outer_folds
-from eval.supernet import Supernet, recalibrate
+from eval.recalibration import recalibrate
+from eval.supernet import Supernet
 from eval.training import Recipe
 from search_spaces.families import get_family
 from search_spaces.schema import load_space

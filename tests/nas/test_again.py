@@ -20,7 +20,8 @@ from nas.cli import cli
 from nas.evaluation import Evaluation
 from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
-from nas.guidance.gp import Columns, GaussianProcess, Inputs, Settings
+from nas.guidance.gp import GaussianProcess, Settings
+from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.surrogate import Prediction, Surrogate
 from nas.measurements import merged
 from search_spaces.architecture import Architecture

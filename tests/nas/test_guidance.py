@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.encoding import Encoder
-from nas.guidance.gp import Columns, GaussianProcess, Inputs, Settings
+from nas.guidance.gp import GaussianProcess, Settings
 from nas.guidance.improvement import boxes, expected_improvement
+from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.screening import FLOOR, lower_bound, rank_correlation, trust
 from nas.guidance.surrogate import Surrogate, chosen
 from nas.pareto import Matrix

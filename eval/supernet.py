@@ -11,7 +11,7 @@ TNAS-ER (arXiv 2512.02459) guides its search so; the sampling and the slices are
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,6 +24,7 @@ from eval.batches import collate, ordered, shuffled
 from eval.energy.operations import OperationCounter
 from eval.energy.parts import operations_by_part
 from eval.folds import Fold, Indices
+from eval.recalibration import Batch, recalibrate
 from eval.recall import recall
 from eval.seeds import derived_seed
 from eval.training import Recipe, class_weights
@@ -39,9 +40,11 @@ DRAWN = 300  # architectures that decide how large the shared tensors must be
 POOL = 8  # of which the smallest and the largest are taken at every step
 BETWEEN = 2  # random ones beside them
 CALIBRATION = 128  # utterances that normalisation statistics are taken on again
-BRIEF = 64  # so many of them for a score, which has to be cheap
+BATCH = 64  # utterances of one pass that takes them
+BRIEF = 64  # so many of them for a score, which has to be cheap: one pass
 COUNTED = 2  # utterances that operations are counted on
 SCORED = 128  # utterances of the held part that a score is of, however many there are
+KEPT_BYTES = 2**26  # of a batch that is kept for the next score
 
 
 class Supernet:
@@ -66,6 +69,7 @@ class Supernet:
         self.shared: dict[str, Tensor] = {}
         self._scores: dict[str, dict[str, float]] = {}
         self._operations: dict[str, dict[str, float]] = {}
+        self._batches: dict[str, Batch] = {}
         rng = np.random.default_rng([seed, 0])
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(derived_seed(seed, "supernet"))
@@ -132,8 +136,17 @@ class Supernet:
     def _count(self, network: nn.Module) -> dict[str, float]:
         network.eval()
         with OperationCounter(network).counting() as counter:
-            network(*collate(self.dataset, _some(self.fold.held, COUNTED))[:2])
+            network(*self._batch("counted", _some(self.fold.held, COUNTED)))
         return operations_by_part(counter.table())
+
+    def _batch(self, name: str, indices: Indices) -> Batch:
+        """Gather utterances; those of every score only once, unless they would fill the memory."""
+        if name in self._batches:
+            return self._batches[name]
+        features, lengths, _ = collate(self.dataset, indices)
+        if features.nbytes <= KEPT_BYTES:
+            self._batches[name] = features, lengths
+        return features, lengths
 
     def _seeded_twin(self, twin: Architecture) -> nn.Module:
         """Build a twin whose own weights are always the same, and never zero.
@@ -150,16 +163,19 @@ class Supernet:
         A rate-coded network takes those of its ReLU twin; what only it has stays as it is, and
         its normalisation statistics are its own.
         """
-        self._lend(network, architecture, CALIBRATION)
+        some = ordered(_some(self.fold.fit, CALIBRATION), BATCH)
+        self._lend(network, architecture, (collate(self.dataset, i)[:2] for i in some))
 
-    def _lend(self, network: nn.Module, architecture: Mapping[str, Any], count: int) -> None:
+    def _lend(
+        self, network: nn.Module, architecture: Mapping[str, Any], batches: Iterable[Batch]
+    ) -> None:
         self._mark(network, architecture)
         with torch.no_grad():
             borrowed = self._borrowed(network)
             for name, parameter in network.named_parameters():
                 if name in borrowed:
                     parameter.copy_(borrowed[name])
-        recalibrate(network, self.dataset, _some(self.fold.fit, count))
+        recalibrate(network, batches)
 
     def twin(self, architecture: Mapping[str, Any]) -> nn.Module:
         """Build the ReLU twin of a candidate."""
@@ -253,10 +269,10 @@ class Supernet:
         network = self._seeded_twin(twin)
         if twin.hash not in self._operations:  # whoever asks for a score asks for these
             self._operations[twin.hash] = self._count(network)
-        self._lend(network, twin, BRIEF)
+        self._lend(network, twin, [self._batch("brief", _some(self.fold.fit, BRIEF))])
         network.eval()
         held = _some(self.fold.held, SCORED)
-        logits = network(*collate(self.dataset, held)[:2])
+        logits = network(*self._batch("scored", held))
         labels = self.dataset.labels[held]
         found = recall(labels, logits.argmax(1).numpy(), len(self.dataset.classes))
         loss = float(nn.functional.cross_entropy(logits, torch.from_numpy(labels)))
@@ -268,18 +284,3 @@ def _some(indices: Indices, count: int) -> Indices:
     if len(indices) <= count:
         return indices
     return indices[np.linspace(0, len(indices) - 1, count).round().astype(np.intp)]
-
-
-def recalibrate(network: nn.Module, dataset: Dataset, indices: Indices) -> None:
-    """Take the statistics of every batch normalisation again, as a mean over batches."""
-    norms = [m for m in network.modules() if isinstance(m, nn.BatchNorm1d | nn.BatchNorm2d)]
-    before = [n.momentum for n in norms]
-    for norm in norms:
-        norm.reset_running_stats()
-        norm.momentum = None
-    network.train()
-    with torch.no_grad():
-        for batch in ordered(indices, 64):
-            network(*collate(dataset, batch)[:2])
-    for norm, momentum in zip(norms, before, strict=True):
-        norm.momentum = momentum

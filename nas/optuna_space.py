@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from optuna.distributions import (
@@ -13,7 +14,7 @@ from optuna.distributions import (
 )
 from optuna.samplers import BaseSampler
 from optuna.study import Study, create_study
-from optuna.trial import Trial, TrialState, create_trial
+from optuna.trial import FrozenTrial, Trial, TrialState
 
 from nas.archive import Archive
 from nas.record import constraint_attributes
@@ -35,19 +36,27 @@ def distribution(p: Parameter) -> BaseDistribution:
     return FloatDistribution(p.low, p.high, log=p.log)
 
 
-def flat(space: Space, a: Architecture) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
+def flat(
+    space: Space, a: Architecture, known: Mapping[str, BaseDistribution] | None = None
+) -> tuple[dict[str, Any], dict[str, BaseDistribution]]:
     """Return an architecture as Optuna parameters and their distributions.
 
     Block ``i`` of a repeated parameter ``p`` is named ``p.i``.
+
+    Args:
+        space: Where it comes from.
+        a: The architecture.
+        known: The distribution of every parameter of the space; None makes them.
     """
     params: dict[str, Any] = {}
     distributions: dict[str, BaseDistribution] = {}
     for p in space.parameters:
         if p.name not in a:
             continue
+        d = distribution(p) if known is None else known[p.name]
         for name, value in _named(p.name, a[p.name]):
             params[name] = value
-            distributions[name] = distribution(p)
+            distributions[name] = d
     return params, distributions
 
 
@@ -68,25 +77,65 @@ def suggest(space: Space, trial: Trial) -> Architecture:
 def study_of(space: Space, archive: Archive, sampler: BaseSampler) -> Study:
     """Return a study in memory that holds the archive's full evaluations and what is pending."""
     study = create_study(directions=list(space.objectives.values()), sampler=sampler)
+    known = {p.name: distribution(p) for p in space.parameters}
     for e in archive.evaluations:
         if e.fidelity < 1.0:
             continue
-        params, distributions = flat(space, e.architecture)
-        study.add_trial(
-            create_trial(
-                state=TrialState.COMPLETE if e.ok else TrialState.FAIL,
-                values=[e.objectives[name] for name in space.objectives] if e.ok else None,
-                params=params,
-                distributions=distributions,
-                system_attrs=constraint_attributes(space, e),
-            )
-        )
+        values = [e.objectives[name] for name in space.objectives] if e.ok else None
+        state = TrialState.COMPLETE if e.ok else TrialState.FAIL
+        about = constraint_attributes(space, e)
+        study.add_trial(_Told(state, *flat(space, e.architecture, known), about, values))
     for architecture in archive.pending:
-        params, distributions = flat(space, architecture)
-        study.add_trial(
-            create_trial(state=TrialState.RUNNING, params=params, distributions=distributions)
-        )
+        study.add_trial(_Told(TrialState.RUNNING, *flat(space, architecture, known)))
     return study
+
+
+class _Told(FrozenTrial):
+    """A trial for one study in memory, which takes a copy of it.
+
+    Everything in its dictionaries is never changed: copied deep, as others are, the distributions
+    would take most of the time that a study of a hundred trials does.
+    """
+
+    def __init__(
+        self,
+        state: TrialState,
+        params: dict[str, Any],
+        distributions: dict[str, BaseDistribution],
+        system_attrs: Mapping[str, Any] | None = None,
+        values: Sequence[float] | None = None,
+    ) -> None:
+        now = datetime.now()
+        super().__init__(
+            number=-1,  # the study numbers it
+            trial_id=-1,
+            state=state,
+            value=None,
+            values=values,
+            datetime_start=now,
+            datetime_complete=now if state.is_finished() else None,
+            params=params,
+            distributions=distributions,
+            user_attrs={},
+            system_attrs=dict(system_attrs or {}),
+            intermediate_values={},
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrozenTrial:
+        return FrozenTrial(
+            number=self.number,
+            trial_id=self._trial_id,
+            state=self.state,
+            value=None,
+            values=self.values,
+            datetime_start=self.datetime_start,
+            datetime_complete=self.datetime_complete,
+            params=dict(self.params),
+            distributions=dict(self.distributions),
+            user_attrs=dict(self.user_attrs),
+            system_attrs=dict(self.system_attrs),
+            intermediate_values=dict(self.intermediate_values),
+        )
 
 
 def _suggested(p: Parameter, trial: Trial, name: str) -> Any:

@@ -26,6 +26,11 @@ def same(a: object, b: object) -> bool:
     return a == b and isinstance(a, bool) == isinstance(b, bool)
 
 
+def _key(value: Any) -> tuple[bool, Any]:
+    """Return what two values that are the ``same`` share, to look one of them up."""
+    return isinstance(value, bool), value
+
+
 @dataclass(frozen=True)
 class Condition:
     """Active only while another parameter has one of some values."""
@@ -35,7 +40,14 @@ class Condition:
 
     def holds(self, value: object) -> bool:
         """Whether ``value`` of :attr:`parameter` switches the conditional parameter on."""
-        return any(same(value, v) for v in self.allowed)
+        try:
+            return _key(value) in self._keys
+        except TypeError:  # unhashable: no scalar
+            return False
+
+    @cached_property
+    def _keys(self) -> frozenset[tuple[bool, Scalar]]:
+        return frozenset(_key(v) for v in self.allowed)
 
 
 @dataclass(frozen=True)
@@ -89,7 +101,10 @@ class Parameter:
             if isinstance(self.values, range):
                 fits = isinstance(value, int | float) and not isinstance(value, bool)
                 return int(value) if fits and value in self.values else None
-            return next((v for v in self.values if same(v, value)), None)
+            try:
+                return self._own.get(_key(value))
+            except TypeError:  # unhashable: no scalar
+                return None
         if isinstance(value, bool) or not isinstance(value, int | float):
             return None
         return self._clip(float(value)) if self.low <= value <= self.high else None
@@ -115,7 +130,9 @@ class Parameter:
             near = [self._from_unit(u) for u in (unit - 0.1, unit + 0.1) if 0.0 <= u <= 1.0]
             return [v for v in dict.fromkeys(near) if v != value]
         if self.kind in ("choice", "bool"):
-            return [v for v in values if not same(v, value)]
+            if _key(value) not in self._others:
+                return list(values)
+            return list(self._others[_key(value)])
         at = values.index(value)
         return [values[i] for i in (at - 1, at + 1) if 0 <= i < len(values)]
 
@@ -139,6 +156,17 @@ class Parameter:
         sign = 1 if rng.random() < 0.5 else -1
         to = min(n - 1, max(0, at + sign * hop))
         return values[to if to != at else min(n - 1, max(0, at - sign * hop))]
+
+    @cached_property
+    def _own(self) -> dict[tuple[bool, Any], Scalar]:
+        """The domain's own form of each of its values."""
+        return {_key(v): v for v in reversed(self.values or ())}
+
+    @cached_property
+    def _others(self) -> dict[tuple[bool, Any], tuple[Scalar, ...]]:
+        """All values of a choice but one."""
+        values = self.values or ()
+        return {_key(v): tuple(o for o in values if not same(o, v)) for v in values}
 
     def _to_unit(self, value: float) -> float:
         if self.high == self.low:

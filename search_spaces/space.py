@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal
 
 import numpy as np
@@ -79,12 +80,18 @@ class Space:
 
     def parameter(self, name: str) -> Parameter:
         """Look a parameter up by name."""
-        return next(p for p in self.parameters if p.name == name)
+        return self._by_name[name]
+
+    @cached_property
+    def _by_name(self) -> dict[str, Parameter]:
+        return {p.name: p for p in self.parameters}
 
     # -- reading an assignment ------------------------------------------------------------
 
     def is_active(self, parameter: Parameter, values: Mapping[str, Value]) -> bool:
         """Whether ``parameter`` is there, given the values of those before it."""
+        if not parameter.when and parameter.repeat is None:
+            return True
         if any(c.parameter not in values for c in parameter.when):
             return False
         if parameter.repeat is not None and parameter.repeat not in values:

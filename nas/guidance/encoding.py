@@ -83,7 +83,7 @@ class Encoder:
         return blank
 
     def _row(self, a: Architecture) -> Matrix:
-        row = self._blank.copy()
+        row = self._blank.tolist()
         for code, offset, positions, block in self._places:
             p = code.parameter
             if p.name not in a:
@@ -98,8 +98,8 @@ class Encoder:
                     row[at + code.width] = 1.0
             if p.repeat is not None and codes:
                 at = offset + positions * block
-                row[at : at + code.width] = np.mean(codes, axis=0)
-        return row
+                row[at : at + code.width] = [sum(c) / len(codes) for c in zip(*codes, strict=True)]
+        return np.array(row)
 
 
 class _Code:
@@ -107,14 +107,15 @@ class _Code:
 
     def __init__(self, p: Parameter) -> None:
         self.parameter = p
-        self._table: dict[Any, Matrix] = {}
+        # plain lists: most are shorter than what an array costs
+        self._table: dict[Any, list[float]] = {}
         if p.kind == "choice":
             codes = np.eye(len(p.choices))
             if _ordered(p):
                 order = sorted(p.choices)
                 places = [order.index(c) / (len(order) - 1) for c in p.choices]
                 codes = np.column_stack([codes, places])
-            self._table = {(type(c), c): codes[i] for i, c in enumerate(p.choices)}
+            self._table = {(type(c), c): codes[i].tolist() for i, c in enumerate(p.choices)}
             self.neutral = codes.mean(0)
         else:
             self.neutral = np.array([NEUTRAL])
@@ -124,11 +125,10 @@ class _Code:
         if p.kind == "bool":
             self.numeric = [False]
 
-    def __call__(self, value: Any) -> Matrix:
-        p = self.parameter
-        if p.kind == "choice":
+    def __call__(self, value: Any) -> list[float]:
+        if self.parameter.kind == "choice":
             return self._table[type(value), value]
-        return np.full(1, self._scaled(value))
+        return [self._scaled(value)]
 
     def _scaled(self, value: Any) -> float:
         p = self.parameter

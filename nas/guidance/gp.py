@@ -11,10 +11,10 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
-import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
+from nas.guidance.inputs import Inputs, squared_distances
 from nas.pareto import Matrix
 
 GRID: dict[str, tuple[float, ...]] = {
@@ -25,8 +25,6 @@ GRID: dict[str, tuple[float, ...]] = {
 }
 PASSES = 2
 JITTER = 1e-8
-# what no additive effect can tell apart still counts this much of an average group
-LEAST_RELEVANCE = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,29 +44,6 @@ class Settings:
     relevance: float = 0.0
 
 
-@dataclass(frozen=True)
-class Columns:
-    """What the columns of an input matrix are.
-
-    Args:
-        groups: ``[D]`` int; the columns of one group are scaled together, so that a choice
-            among many counts no more than a number.
-        numeric: ``[D]`` bool; the additive effect of these is quadratic, not only linear.
-    """
-
-    groups: npt.NDArray[np.intp]
-    numeric: npt.NDArray[np.bool_]
-
-    def more(self, count: int) -> Columns:
-        """Return the same with ``count`` more numbers, each a group of its own."""
-        first = int(self.groups.max(initial=-1)) + 1
-        extra = np.arange(first, first + count, dtype=np.intp)
-        return Columns(
-            np.concatenate([self.groups, extra]),
-            np.concatenate([self.numeric, np.ones(count, dtype=bool)]),
-        )
-
-
 class GaussianProcess:
     """Posterior of a function given noisy values of it.
 
@@ -76,27 +51,22 @@ class GaussianProcess:
     columns and the squares of the numeric ones. Its overall scale is the most likely one.
 
     Args:
-        x: ``[N, D]`` inputs.
+        inputs: ``N`` points.
         y: ``[N]`` values.
-        columns: What the inputs are.
         settings: Hyper-parameters; None chooses them by marginal likelihood.
     """
 
-    def __init__(
-        self, x: Matrix, y: Matrix, columns: Columns, settings: Settings | None = None
-    ) -> None:
-        self._features = _Features(x, columns)
+    def __init__(self, inputs: Inputs, y: Matrix, settings: Settings | None = None) -> None:
+        self._inputs = inputs
+        self._features, self._phi = inputs.features, inputs.phi
         self.mean = float(y.mean())
         self.spread = float(y.std())
         if self.spread <= 1e-12 * max(1.0, abs(self.mean)):
             self.spread = 1.0
         self._z = (y - self.mean) / self.spread
-        self._points = self._features.points(x)
-        self._phi = self._features.phi(x)
         self.settings = settings or self._most_likely()
-        self._points = self._points * self._scales(self.settings)
-        kernel = self._kernel(self._points, self._points, self._phi, self._phi)
-        kernel[np.diag_indices_from(kernel)] += self.settings.noise + JITTER
+        self._points = inputs.points * self._scales(self.settings)
+        kernel = self._covariance(self.settings, self._distances(self.settings))
         self._root = cholesky(kernel, lower=True, check_finite=False)
         self._weights = cho_solve((self._root, True), self._z, check_finite=False)
         self.variance = max(float(self._z @ self._weights) / len(y), 1e-12)
@@ -145,7 +115,7 @@ class GaussianProcess:
 
     def _kernel(self, a: Matrix, b: Matrix, phi_a: Matrix, phi_b: Matrix) -> Matrix:
         share = self.settings.smooth
-        near = _matern(_squared(a, b), self.settings.length)
+        near = _matern(squared_distances(a, b), self.settings.length)
         kernel: Matrix = share * near + (1 - share) * (phi_a @ phi_b.T)
         return kernel
 
@@ -157,7 +127,8 @@ class GaussianProcess:
 
     @cached_property
     def _effects(self) -> Matrix:
-        return self._features.effects(self._phi, self._z)
+        inputs = self._inputs
+        return inputs.features.effects(inputs.phi, cho_solve((inputs.ridge, True), self._z))
 
     def _scales(self, settings: Settings) -> Matrix:
         if settings.relevance == 0.0:
@@ -165,20 +136,37 @@ class GaussianProcess:
         scales: Matrix = self._effects ** (settings.relevance / 2)
         return scales
 
+    def _distances(self, settings: Settings) -> Matrix:
+        if settings.relevance == 0.0:
+            return self._inputs.squared
+        points = self._inputs.points * self._scales(settings)
+        return squared_distances(points, points)
+
+    def _covariance(
+        self, settings: Settings, squared: Matrix, near: Matrix | None = None
+    ) -> Matrix:
+        """Return ``[N, N]``: the kernel of the inputs, noise included."""
+        if near is None:
+            near = _matern(squared, settings.length)
+        kernel: Matrix = settings.smooth * near
+        kernel += (1 - settings.smooth) * self._inputs.additive
+        kernel[np.diag_indices_from(kernel)] += settings.noise + JITTER
+        return kernel
+
     def _most_likely(self) -> Settings:
         """Maximise the marginal likelihood over the grid, one setting at a time."""
-        additive = self._phi @ self._phi.T
         distances: dict[float, Matrix] = {}
+        near: dict[tuple[float, float], Matrix] = {}
         tried: dict[Settings, float] = {}
 
         def likelihood(s: Settings) -> float:
             if s not in tried:
                 if s.relevance not in distances:
-                    points = self._points * self._scales(s)
-                    distances[s.relevance] = _squared(points, points)
-                kernel = s.smooth * _matern(distances[s.relevance], s.length)
-                kernel += (1 - s.smooth) * additive
-                kernel[np.diag_indices_from(kernel)] += s.noise + JITTER
+                    distances[s.relevance] = self._distances(s)
+                key = s.relevance, s.length
+                if key not in near:
+                    near[key] = _matern(distances[s.relevance], s.length)
+                kernel = self._covariance(s, distances[s.relevance], near[key])
                 tried[s] = _log_likelihood(kernel, self._z)
             return tried[s]
 
@@ -189,62 +177,17 @@ class GaussianProcess:
         return best
 
 
-class _Features:
-    """Scaled inputs: every group has the same total variance over the fitted points."""
-
-    def __init__(self, x: Matrix, columns: Columns) -> None:
-        self.groups = columns.groups
-        self.count = int(self.groups.max(initial=-1)) + 1
-        self.centre = x.mean(0)
-        total = np.bincount(self.groups, weights=x.var(0), minlength=self.count)
-        self.alive = total > 1e-12
-        width = max(1, int(self.alive.sum()))
-        kept = self.alive[self.groups]
-        unit = np.where(kept, 1.0 / np.sqrt(np.where(kept, total[self.groups], 1.0)), 0.0)
-        self.scale = unit / np.sqrt(width)
-        self.bent = columns.numeric & kept
-        squares = self.points(x)[:, self.bent] ** 2
-        self.level, spread = squares.mean(0), squares.std(0)
-        flat = spread <= 1e-9
-        self.bend = np.where(flat, 0.0, 1.0 / np.where(flat, 1.0, spread)) / np.sqrt(2 * width)
-
-    def points(self, x: Matrix) -> Matrix:
-        """Return ``[N, D]`` in which the total variance of the fitted points is 1."""
-        scaled: Matrix = (x - self.centre) * self.scale
-        return scaled
-
-    def phi(self, x: Matrix) -> Matrix:
-        """Return ``[N, D + numeric]``: the points and the squares of their numbers."""
-        points = self.points(x)
-        return np.concatenate([points, (points[:, self.bent] ** 2 - self.level) * self.bend], 1)
-
-    def effects(self, phi: Matrix, z: Matrix) -> Matrix:
-        """Return ``[D]``: how much of ``z`` each group explains by itself, 1 on average."""
-        kernel = phi @ phi.T
-        kernel[np.diag_indices_from(kernel)] += 0.1
-        slopes = phi.T @ cho_solve((cholesky(kernel, lower=True), True), z)
-        owners = np.concatenate([self.groups, self.groups[self.bent]])
-        members = (owners[:, None] == np.arange(self.count)) * slopes[:, None]
-        variance = (phi @ members).var(0)
-        level = variance[self.alive].mean() if self.alive.any() else 0.0
-        if level <= 0.0:
-            return np.ones(len(self.groups))
-        share = variance / level + LEAST_RELEVANCE
-        share = share / share[self.alive].mean()
-        out: Matrix = share[self.groups]
-        return out
-
-
-def _squared(a: Matrix, b: Matrix) -> Matrix:
-    squares = (a**2).sum(1)[:, None] + (b**2).sum(1)[None] - 2 * (a @ b.T)
-    out: Matrix = np.maximum(squares, 0.0)
-    return out
-
-
 def _matern(squared: Matrix, length: float) -> Matrix:
     """Matern 5/2 (Rasmussen and Williams, eq. 4.17)."""
-    d = np.sqrt(5.0 * squared) / length
-    out: Matrix = (1.0 + d + d * d / 3.0) * np.exp(-d)
+    # in place: new pages for every step would take as long as the arithmetic
+    d: Matrix = 5.0 * squared
+    np.sqrt(d, out=d)
+    d /= length
+    out: Matrix = d * d
+    out /= 3.0
+    out += 1.0 + d
+    np.negative(d, out=d)
+    out *= np.exp(d, out=d)
     return out
 
 

@@ -14,7 +14,8 @@ from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.encoding import Encoder
 from nas.guidance.energy import OBJECTIVE, OPERATIONS, EnergyModel
-from nas.guidance.gp import Columns, GaussianProcess, Settings
+from nas.guidance.gp import GaussianProcess, Settings
+from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.target import DECADES, Scale, Target
 from nas.pareto import Matrix
 from search_spaces.architecture import Architecture
@@ -63,6 +64,7 @@ class Surrogate:
         x = self._inputs(encoder([e.architecture for e in self.evaluations]), self.evaluations)
         self.partial = bool((x[:, -1] < 0).any())
         self.columns = Columns(encoder.groups, encoder.numeric).more(1)
+        inputs = Inputs(x, self.columns)
         losses = archive.losses(self.evaluations)
         signs = [1.0 if d == "minimize" else -1.0 for d in space.objectives.values()]
         self.scales = [Scale.of(losses[:, j], s) for j, s in enumerate(signs)]
@@ -74,8 +76,8 @@ class Surrogate:
                 scores = self.scales[j](self.energy.left_out())
             else:
                 scores = _proxy_scores(self.evaluations, name)
-            self.targets[name] = Target(name, x, y, self.columns, settings, scores)
-        self._limits = _limits(self, archive, x, settings)
+            self.targets[name] = Target(name, inputs, y, settings, scores)
+        self._limits = _limits(self, archive, inputs, settings)
         self._success = _success(self, archive, settings)
 
     @property
@@ -183,7 +185,7 @@ def _tamed(y: Matrix) -> Matrix:
 
 
 def _limits(
-    surrogate: Surrogate, archive: Archive, x: Matrix, settings: Mapping[str, Settings]
+    surrogate: Surrogate, archive: Archive, inputs: Inputs, settings: Mapping[str, Settings]
 ) -> list[tuple[Constraint, GaussianProcess, bool]]:
     out = []
     for constraint in archive.space.constraints:
@@ -197,10 +199,7 @@ def _limits(
         y = np.array([v for v in values if isinstance(v, int | float)], dtype=np.float64)
         log = bool(y.min() > 0 and y.max() > DECADES * y.min())
         process = GaussianProcess(
-            x[known],
-            np.log(y) if log else y,
-            surrogate.columns,
-            settings.get(f"constraint {name}"),
+            inputs.rows(known), np.log(y) if log else y, settings.get(f"constraint {name}")
         )
         out.append((constraint, process, log))
     return out
@@ -231,4 +230,4 @@ def _success(
         return None
     x = surrogate._inputs(surrogate.encoder([e.architecture for e in recent]), recent)
     y = np.array(good, dtype=np.float64)
-    return GaussianProcess(x, y, surrogate.columns, settings.get("success"))
+    return GaussianProcess(Inputs(x, surrogate.columns), y, settings.get("success"))

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from nas.guidance.gp import Columns, GaussianProcess, Settings
+from nas.guidance.gp import GaussianProcess, Settings
+from nas.guidance.inputs import Inputs
 from nas.pareto import Matrix
 
 Rows = npt.NDArray[np.bool_]
@@ -46,9 +47,8 @@ class Target:
 
     Args:
         name: Of the quantity.
-        x: ``[N, D]`` architectures and log fidelity.
+        inputs: ``[N, D]`` architectures and log fidelity.
         y: ``[N]`` values.
-        columns: What the inputs are.
         given: Hyper-parameters by name of the process; those missing are fitted. Where those
             of the plain process are there, whether the scores are of use was decided with them.
         proxy: ``[N]`` scores, NaN where there is none.
@@ -63,17 +63,18 @@ class Target:
     def __init__(
         self,
         name: str,
-        x: Matrix,
+        inputs: Inputs,
         y: Matrix,
-        columns: Columns,
         given: Mapping[str, Settings],
         proxy: Matrix,
     ) -> None:
-        self.name, self.x, self.y, self.columns = name, x, y, columns
+        self.name, self.y = name, y
+        self._inputs = inputs
         self._given = given
         self.settings: dict[str, Settings] = {}
-        self.plain = self._fit(name, x, y, columns)
+        self.plain = self._fit(name, inputs, y)
         self.with_proxy: GaussianProcess | None = None
+        self._scored: GaussianProcess | None = None
         self.gain = float("nan")
         known = np.isfinite(proxy)
         if known.sum() < PAIRS or np.ptp(proxy[known]) == 0.0:
@@ -82,16 +83,18 @@ class Target:
         if self._helps(proxy, known) if decided is None else decided:
             self._use(proxy, known)
 
-    def _fit(self, role: str, x: Matrix, y: Matrix, columns: Columns) -> GaussianProcess:
-        process = GaussianProcess(x, y, columns, self._given.get(role))
+    def _fit(self, role: str, inputs: Inputs, y: Matrix) -> GaussianProcess:
+        process = GaussianProcess(inputs, y, self._given.get(role))
         self.settings[role] = process.settings
         return process
 
     def _helps(self, proxy: Matrix, known: Rows) -> bool:
         """Whether the scores explain what the architecture does not."""
-        x, y, score = self.x[known], self.y[known], proxy[known]
-        without = self.plain if known.all() else GaussianProcess(x, y, self.columns)
-        scored = GaussianProcess(np.column_stack([x, score]), y, self.columns.more(1))
+        inputs, y = self._inputs.rows(known), self.y[known]
+        without = self.plain if known.all() else GaussianProcess(inputs, y)
+        scored = GaussianProcess(inputs.more(proxy[known]), y)
+        if known.all():
+            self._scored = scored
         errors = [float(np.sqrt(np.mean((g.left_out() - y) ** 2))) for g in (without, scored)]
         self.gain = 1.0 - errors[1] / errors[0] if errors[0] > 0 else 0.0
         return errors[1] <= GAIN * errors[0]
@@ -99,8 +102,11 @@ class Target:
     def _use(self, proxy: Matrix, known: Rows) -> None:
         filled = proxy.copy()
         if not known.all():  # what was never scored gets the score its architecture suggests
-            scores = self._fit(f"{self.name} score", self.x[known], proxy[known], self.columns)
-            filled[~known] = scores.predict(self.x[~known])[0]
-        everything = np.column_stack([self.x, filled])
-        more = self.columns.more(1)
-        self.with_proxy = self._fit(f"{self.name} with score", everything, self.y, more)
+            scores = self._fit(f"{self.name} score", self._inputs.rows(known), proxy[known])
+            filled[~known] = scores.predict(self._inputs.x[~known])[0]
+        if self._scored is not None:  # fitted to the same when it was tried
+            self.with_proxy = self._scored
+            self.settings[f"{self.name} with score"] = self._scored.settings
+            return
+        more = self._inputs.more(filled)
+        self.with_proxy = self._fit(f"{self.name} with score", more, self.y)

@@ -148,9 +148,15 @@ class Screened:
         ask = self._source(surrogate)
         if ask is None:
             return children[int(order[0])]
-        best = [children[int(i)] for i in order[:ASKED]]
-        worth = merit(surrogate.predict(best, ask(best)))
-        return best[int(np.argmax(worth))]
+        best, highest = children[int(order[0])], -np.inf
+        for i in order[:ASKED]:
+            if worth[i] <= highest:
+                break
+            child = children[int(i)]
+            [asked] = merit(surrogate.predict([child], ask([child])))
+            if asked > highest:
+                best, highest = child, float(asked)
+        return best
 
     def _source(self, surrogate: Surrogate) -> Proxy | None:
         """Return what to ask about candidates: counting operations is cheaper than a score."""

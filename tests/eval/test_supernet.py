@@ -10,9 +10,11 @@ import pytest
 import torch
 from torch import nn
 
+from eval.batches import collate
 from eval.evaluate import evaluate
 from eval.folds import outer_folds
-from eval.supernet import Supernet, recalibrate
+from eval.recalibration import recalibrate
+from eval.supernet import Supernet
 from eval.training import Recipe
 from search_spaces.families import get_family
 from search_spaces.schema import load_space
@@ -154,7 +156,7 @@ def test_statistics_are_those_of_the_calibration_data():
 
     network = Frames()
     network.norm.running_mean.fill_(100.0)
-    recalibrate(network, dataset, np.arange(60))
+    recalibrate(network, [collate(dataset, np.arange(60))[:2]])
     first = np.stack([dataset.utterance(i)[0] for i in range(60)])
     assert np.allclose(network.norm.running_mean.numpy(), first.mean(0), atol=1e-5)
     assert network.norm.momentum == 0.1

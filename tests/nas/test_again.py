@@ -20,7 +20,8 @@ from nas.cli import cli
 from nas.evaluation import Evaluation
 from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
-from nas.guidance.gp import Columns, GaussianProcess, Settings
+from nas.guidance.gp import GaussianProcess, Settings
+from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.surrogate import Prediction, Surrogate
 from nas.measurements import merged
 from search_spaces.architecture import Architecture
@@ -163,7 +164,7 @@ def test_a_process_without_some_rows_is_the_one_refitted_without_them() -> None:
     y = x @ [1.0, -0.5, 0.2] + 0.1 * rng.normal(size=23)
     columns = Columns(np.arange(3), np.ones(3, dtype=bool))
     chosen = Settings(smooth=0.5, length=1.0, noise=0.1)
-    process = GaussianProcess(x, y, columns, chosen)
+    process = GaussianProcess(Inputs(x, columns), y, chosen)
     mean, deviation = process.without([20, 21, 22])
     # by the definition: condition on the other rows, with the features and scales of all
     points = process._points

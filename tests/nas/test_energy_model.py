@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import pytest
@@ -186,3 +186,46 @@ def test_an_evaluations_own_energies_are_kept_by_part() -> None:
         {"blocks": (4.6 + 13 * 0.9) * 1e-12, "project": 13.8e-12}
     )
     assert beside(e, {"ua": 0.3}, None) == {"ua": 0.3}
+
+
+def test_without_kinds_of_neurons_each_is_predicted_from_the_others_alone() -> None:
+    """Rates 2, 4 and 9: of each the mean of the other two; a single one tells itself nothing."""
+    three = [evaluation(i, "", {"body": 1.0}, {"body": r}) for i, r in enumerate((2.0, 4.0, 9.0))]
+    assert EnergyModel(three).left_out() == pytest.approx([6.5, 5.5, 3.0])
+    assert np.isnan(EnergyModel(three[:1]).left_out()).all()
+
+
+@pytest.mark.parametrize(
+    ("answers", "asked", "picked"),
+    [
+        ([4.5, 9.0, 9.0], [0], 0),  # still ahead of what the next is expected to be
+        ([2.0, 3.5, 9.0], [0, 1], 1),
+        ([2.0, 1.0, 0.5], [0, 1, 2], 0),  # three at most, though the fourth is expected to beat it
+    ],
+)
+def test_candidates_are_asked_about_while_one_could_still_be_picked(
+    monkeypatch: pytest.MonkeyPatch, answers: list[float], asked: list[int], picked: int
+) -> None:
+    """Expected worths are 5, 4, 3, 2.5; an answer replaces what was expected."""
+    children = [Architecture({"neuron.type": "plif", "width": w, "depth": 1}) for w in range(4)]
+    told: list[int] = []
+
+    class Told:
+        heeded: ClassVar = {"energy"}
+
+        def predict(self, some: Any, answers: Any = None) -> Any:
+            expected = [[5.0, 4.0, 3.0, 2.5][a["width"]] for a in some]
+            return np.array(expected if answers is None else answers)
+
+    class Asked:
+        def operations(self, some: Any) -> list[float]:
+            told.extend(a["width"] for a in some)
+            return [answers[a["width"]] for a in some]
+
+    screened = Screened(SPACE, RandomSearcher(SPACE), startup=5, unscreened=0.0, proxy=Asked())  # type: ignore[arg-type]
+    monkeypatch.setattr(screened, "_surrogate", lambda _: Told())
+    monkeypatch.setattr(screened, "_candidates", lambda *_: children)
+    monkeypatch.setattr("nas.searchers.screened.steers", lambda *_: np.array([True]))
+    monkeypatch.setattr("nas.searchers.screened.Merit", lambda *_: lambda worth: worth)
+    assert screened.propose(archive(40), 1, np.random.default_rng(0)) == [children[picked]]
+    assert told == asked

@@ -13,8 +13,9 @@ from hypothesis import strategies as st
 from nas.archive import Archive
 from nas.evaluation import Evaluation
 from nas.guidance.encoding import Encoder
-from nas.guidance.gp import Columns, GaussianProcess, Settings
+from nas.guidance.gp import GaussianProcess, Settings
 from nas.guidance.improvement import boxes, expected_improvement
+from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.screening import FLOOR, lower_bound, rank_correlation, trust
 from nas.guidance.surrogate import Surrogate, chosen
 from nas.pareto import Matrix
@@ -120,13 +121,17 @@ def plane(n: int = 30, noise: float = 0.1) -> tuple[Matrix, Matrix, Columns]:
     return x, y, Columns(np.arange(4), np.zeros(4, dtype=bool))
 
 
+def fitted(x: Matrix, y: Matrix, columns: Columns) -> GaussianProcess:
+    return GaussianProcess(Inputs(x, columns), y)
+
+
 @pytest.mark.parametrize("smooth", [1.0, 0.6])
 def test_it_predicts_what_scikit_learn_predicts(smooth: float) -> None:
     from sklearn.gaussian_process import GaussianProcessRegressor
     from sklearn.gaussian_process.kernels import ConstantKernel, DotProduct, Matern
 
     x, y, columns = plane()
-    ours = GaussianProcess(x, y, columns, Settings(smooth, 0.7, 0.05, 0.0))
+    ours = GaussianProcess(Inputs(x, columns), y, Settings(smooth, 0.7, 0.05, 0.0))
     scaled = (x - x.mean(0)) / x.std(0) / 2  # four groups share a variance of 1
     kernel = ConstantKernel(smooth) * Matern(0.7, nu=2.5)
     if smooth < 1:
@@ -142,7 +147,7 @@ def test_it_predicts_what_scikit_learn_predicts(smooth: float) -> None:
 
 def test_left_out_predictions_are_those_of_refits() -> None:
     x, y, columns = plane(20)
-    process = GaussianProcess(x, y, columns, Settings(0.5, 0.6, 0.1, 0.0))
+    process = GaussianProcess(Inputs(x, columns), y, Settings(0.5, 0.6, 0.1, 0.0))
     points, z = process._points, process._z
     kernel = process._kernel(points, points, process._phi, process._phi)
     expected = []
@@ -156,7 +161,7 @@ def test_left_out_predictions_are_those_of_refits() -> None:
 
 
 def test_it_estimates_the_noise() -> None:
-    quiet, loud = (GaussianProcess(*plane(80, noise)) for noise in (0.01, 0.5))
+    quiet, loud = (fitted(*plane(80, noise)) for noise in (0.01, 0.5))
     assert quiet.noise < 0.1
     assert 0.3 < loud.noise < 0.7
 
@@ -165,7 +170,7 @@ def test_irrelevant_columns_are_found_out() -> None:
     rng = np.random.default_rng(3)
     x = rng.random((60, 12))
     y = 3 * x[:, 0] + np.sin(5 * x[:, 1])
-    process = GaussianProcess(x, y, Columns(np.arange(12), np.ones(12, dtype=bool)))
+    process = fitted(x, y, Columns(np.arange(12), np.ones(12, dtype=bool)))
     assert process.settings.relevance > 0
     new = rng.random((50, 12))
     error = process.predict(new)[0] - (3 * new[:, 0] + np.sin(5 * new[:, 1]))
@@ -174,7 +179,7 @@ def test_irrelevant_columns_are_found_out() -> None:
 
 def test_equal_values_are_no_trap() -> None:
     x, _, columns = plane(10)
-    mean, deviation = GaussianProcess(x, np.full(10, 2.5), columns).predict(x)
+    mean, deviation = fitted(x, np.full(10, 2.5), columns).predict(x)
     np.testing.assert_allclose(mean, 2.5)
     assert np.isfinite(deviation).all()
 

@@ -44,12 +44,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Study]:
     return run
 
 
-def test_200_units_are_200_unique_full_evaluations(
+def test_200_units_are_200_full_evaluations_of_as_many_architectures(
     searcher: str, whole: Callable[[str], Study]
 ) -> None:
     study = whole(searcher)
     assert len(study.evaluations) == 200
-    assert len({e.architecture.hash for e in study.evaluations}) == 200
+    again = 200 - len({e.architecture.hash for e in study.evaluations})
+    # guided, a first repeat may find out that figures do not depend on the seed
+    assert again <= (1 if study.config.remeasure else 0)
     assert sum(e.cost for e in study.evaluations) == 200
     assert study.spent == 200
     assert study.pending == []

@@ -26,6 +26,7 @@ from multiprocessing import get_context
 from typing import Any
 
 import numpy as np
+import optuna
 import report
 from scipy.stats import mannwhitneyu
 from search_problems import Problem, problems, volume
@@ -55,6 +56,7 @@ class _Spent(Exception):
 def run(job: tuple[str, str, int]) -> tuple[list[Matrix], float]:
     """Search once; return the true losses of the front seen after every five units."""
     warnings.filterwarnings("ignore")
+    optuna.logging.set_verbosity(optuna.logging.ERROR)  # a line for every proposal
     name, search, seed = job
     p = problem(name)
     noise = np.random.default_rng([seed, 777])

@@ -5,10 +5,10 @@
 The obvious way trains random candidates of ``pts_snn`` with spikingjelly's own neurons in
 float32, in one process with two threads. The same candidates are trained with ours in one
 process of one thread and in two; then a search runs as it comes, with two workers: guided,
-start of Ray and training of the supernet included, features in the cache; and one with first looks,
-which trains two of three candidates for an eighth of the epochs only. All on the bundled
-corpus, every candidate on four folds. Spikes and gradients of both ways are the same bits, so what
-a random search finds does not depend on the way.
+start of Ray and training of the supernet included, features in the cache; and one with first
+looks, of which only the best are trained in full while they tell anything. All on the bundled
+corpus, every candidate on four folds. Spikes and gradients of both ways are the same bits, so
+what a random search finds does not depend on the way.
 
     python benchmarks/candidates.py --seeds 10 --budget 60 --folds 2 --keep FOLDER
 

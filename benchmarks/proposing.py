@@ -6,9 +6,9 @@ On ``pts_snn`` with its three objectives, whose values are made up (``search_pro
 the bundled corpus for the supernet. Milliseconds of processor time of one proposal, with 200
 and with 1,000 evaluations in the archive; the scoring of what is evaluated is included. Apart:
 without a proxy, with one whose scores are of no use (every third evaluation is scored, and the
-operations of up to three candidates of every proposal are counted, for their energy), and with one
-whose scores are (up to three candidates of every proposal are scored). The hyper-parameters are fitted
-anew at every 32nd evaluation, which the means include; ``worst`` is such a one.
+operations of up to three candidates of every proposal are counted, for their energy), and with
+one whose scores are (up to three candidates of every proposal are scored). The hyper-parameters
+are fitted anew at every 32nd evaluation, which the means include; ``worst`` is such a one.
 """
 
 from __future__ import annotations

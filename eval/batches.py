@@ -26,11 +26,10 @@ def collate(dataset: Dataset, indices: Indices) -> tuple[Tensor, Tensor, Tensor]
     """
     lengths = dataset.offsets[indices + 1] - dataset.offsets[indices]
     features = np.zeros((len(indices), int(lengths.max()), dataset.dim), np.float32)
-    frames = np.asarray(dataset.frames)  # slices of a memmap cost several times those of an array
-    for row, start in enumerate(dataset.offsets[indices]):
+    for row, index in enumerate(indices):
         if row % MAPPED == 0:
             dataset.hand_back()
-        features[row, : lengths[row]] = frames[start : start + lengths[row]]
+        features[row, : lengths[row]] = dataset.utterance(int(index))
     dataset.hand_back()
     labels = torch.from_numpy(dataset.labels[indices])
     return torch.from_numpy(features), torch.from_numpy(lengths), labels

@@ -84,7 +84,8 @@ class Dataset:
 
     def utterance(self, i: int) -> npt.NDArray[np.floating[Any]]:
         """Return ``[L, D]``, the frames of one utterance, as a view of the file."""
-        return self.frames[self.offsets[i] : self.offsets[i + 1]]
+        frames = np.asarray(self.frames)  # slices of a memmap cost several times those of an array
+        return frames[self.offsets[i] : self.offsets[i + 1]]
 
     def hand_back(self) -> None:
         """Let go of the pages of the file that were read; whoever reads them again finds the same.

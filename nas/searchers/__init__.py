@@ -59,6 +59,12 @@ def _tpe(space: Space, budget: int) -> Searcher:
     return TPESearcher(space, startup=startup_size(budget))
 
 
+def _favourite(space: Space, budget: int) -> Searcher:
+    from nas.searchers.tpe import CANDIDATES, TPESearcher
+
+    return TPESearcher(space, startup_size(budget), CANDIDATES[:1])
+
+
 def _gp(space: Space, budget: int) -> Searcher:
     from nas.searchers.gp import GPSearcher
 
@@ -132,5 +138,5 @@ def make_searcher(
 
     children = CHILDREN if base in QUICK else FEW_CHILDREN
     # auto is the one that has more than one way to try what no model asks for
-    other = _tpe(space, budget) if base == "auto" else None
+    other = _favourite(space, budget) if base == "auto" else None
     return Screened(space, searcher, STARTUP, children, proxy=proxy, other=other)

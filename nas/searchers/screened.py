@@ -48,7 +48,8 @@ class Screened:
         startup: Evaluations before the first model; until then the base proposes.
         children: How many are compared.
         unscreened: Share of the proposals that nothing screens, whatever the models say.
-        other: Makes every second of those; without one all are the base's.
+        other: Makes every second of those, and none where what it likes best is known already;
+            without one all are the base's.
         proxy: Scores candidates by objective; asked about the best few only, and only while
             it makes the models better.
     """
@@ -132,8 +133,10 @@ class Screened:
         if free and linear and self.other is not None:
             # a study of a thousand evaluations would take longer to build than all the rest
             few = Archive(self.space, chosen(archive, OTHERS), archive.pending)
-            return self.other.propose(few, 1, rng)[0]
-        if free:
+            [favourite] = self.other.propose(few, 1, rng)
+            if favourite.hash not in archive.seen:
+                return favourite
+        elif free:
             return self._own(archive, rng)
         surrogate = self._surrogate(archive)
         steering = steers(archive, surrogate)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import optuna
 
@@ -22,19 +24,21 @@ class TPESearcher:
     Args:
         space: Where to search.
         startup: Random architectures before the first model.
+        candidates: Of how many the best is proposed, and of how many after that while it is known.
     """
 
-    def __init__(self, space: Space, startup: int) -> None:
+    def __init__(self, space: Space, startup: int, candidates: Sequence[int] = CANDIDATES) -> None:
         self.space = space
         self.startup = startup
+        self.candidates = tuple(candidates)
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
         """Return ``n`` architectures that TPE prefers, unseen where it names any."""
-        study = study_of(self.space, archive, self._sampler(CANDIDATES[0], rng))
+        study = study_of(self.space, archive, self._sampler(self.candidates[0], rng))
         taken = set(archive.seen)
         out = []
         for _ in range(n):
-            for candidates in CANDIDATES:
+            for candidates in self.candidates:
                 study.sampler = self._sampler(candidates, rng)
                 chosen = suggest(self.space, study.ask())
                 if chosen.hash not in taken:

@@ -1,6 +1,8 @@
 """Gaussian processes by Optuna's ``GPSampler``, rebuilt from the archive at every ask.
 
-Good and slow: about a second a proposal, which a training of minutes does not notice.
+Good and slow: about a second a proposal, which a training of minutes does not notice. In a small
+space the processes name what is known already again and again, however often they are asked; an
+untried neighbour of it is taken then.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import optuna
 
 from nas.archive import Archive
 from nas.optuna_space import study_of, suggest
+from nas.searchers.local import beside
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
@@ -29,7 +32,7 @@ class GPSearcher:
         self.startup = startup
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
-        """Return ``n`` architectures that the processes prefer given the archive."""
+        """Return ``n`` architectures that the processes prefer, or untried ones beside them."""
         seed = int(rng.integers(2**31))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)
@@ -40,4 +43,12 @@ class GPSearcher:
                 warn_independent_sampling=False,  # of what hangs on other parameters, at every ask
             )
         study = study_of(self.space, archive, sampler)
-        return [suggest(self.space, study.ask()) for _ in range(n)]
+        taken = set(archive.seen)
+        out = []
+        for _ in range(n):
+            chosen = suggest(self.space, study.ask())
+            if chosen.hash in taken:
+                chosen = beside(self.space, chosen, taken, rng)
+            taken.add(chosen.hash)
+            out.append(chosen)
+        return out

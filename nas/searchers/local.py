@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
+
 import numpy as np
 
 from nas.archive import Archive
@@ -50,6 +52,14 @@ class LocalSearcher:
             if fresh:
                 return fresh[int(rng.integers(len(fresh)))]
         return self.space.mutate(members[int(rng.integers(len(members)))], rng, rate=3.0)
+
+
+def beside(
+    space: Space, a: Architecture, taken: Collection[str], rng: np.random.Generator
+) -> Architecture:
+    """Return an unseen neighbour of ``a``; a mutation of it, seen or not, when none is left."""
+    fresh = [n for n in space.neighbours(a, rng) if n.hash not in taken]
+    return fresh[int(rng.integers(len(fresh)))] if fresh else space.mutate(a, rng, rate=3.0)
 
 
 def step(space: Space, a: Architecture, rng: np.random.Generator) -> Architecture:

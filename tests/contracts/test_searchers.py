@@ -191,6 +191,25 @@ def test_gp_is_a_function_of_archive_and_generator() -> None:
     assert space.architecture(first[0].as_dict()) == first[0]
 
 
+def test_gp_proposes_what_is_new_in_a_small_space() -> None:
+    """Optuna's processes name the best of twenty, which is known."""
+    space = small({"f": "minimize"})
+    best = next(a for a in space.enumerate() if (a["a"], a["b"]) == (1, 3))
+    others = [a for a in space.enumerate() if a["a"] == 3 and a["c"] == "x"]
+    near = [a for a in space.enumerate() if a["a"] == 1 and a != best]
+    done = [
+        Evaluation(i, a, 1.0, 1.0, 0, {"f": float(a["a"]) - float(a["b"])})  # type: ignore[arg-type]
+        for i, a in enumerate([best, *near, *others])
+    ]
+    archive = Archive(space, done)
+    proposed = [
+        a
+        for seed in range(2)
+        for a in make_searcher("gp", space, 20).propose(archive, 3, np.random.default_rng(seed))
+    ]
+    assert not {a.hash for a in proposed} & archive.seen
+
+
 @pytest.mark.parametrize("name", ["auto", "local", "local+", "nsga2+"])
 def test_nothing_is_proposed_twice_while_there_is_something_new(name: str) -> None:
     chosen = make_searcher(name, SPACE, 100)

@@ -213,9 +213,11 @@ def _write(
     result: Mapping[str, Any],
     asked: str,
 ) -> None:
+    from eval.resolution.network import times_held
     from eval.weights import save_weights
     from nas.cli.output import finite
 
+    assert chosen.network is not None
     own, to, after = result["from"], result["to"], recordings.after
     remade = ("format", "values", "environment", "held_out")
     config = {k: v for k, v in model.config.items() if k not in remade}
@@ -233,6 +235,7 @@ def _write(
             "asked": asked,
             "inputs": result["inputs"],
             "notes": list(chosen.notes),
+            "times_held": times_held(chosen.network),
             "before": config.get("adapted"),
         },
     }
@@ -250,7 +253,6 @@ def _write(
             finite({k: v for k, v in r.items() if k != "metrics"}) for r in result["rows"]
         ],
     }
-    assert chosen.network is not None
     with tempfile.TemporaryDirectory() as scratch:
         weights = Path(scratch) / "model.safetensors"
         save_weights(chosen.network, weights)

@@ -63,6 +63,7 @@ def report(
     *,
     family: str | None = None,
     architecture: Mapping[str, Any] | None = None,
+    times_held: int = 1,
 ) -> EnergyReport:
     """Compare under each profile what one evaluation recorded.
 
@@ -71,6 +72,7 @@ def report(
         profiles: Cost models.
         family: Network family, where there is one: it says how many steps a neuron has.
         architecture: Its values.
+        times_held: How many times the steps of its values a frame has, after an adaptation.
 
     Raises:
         NasError: A profile has no price for an operation of the table.
@@ -80,7 +82,7 @@ def report(
 
     table = metrics.get("layers") or []
     lacking = missing(table, COLUMNS)
-    steps = None if family is None else time_steps(family, architecture or {})
+    steps = None if family is None else time_steps(family, architecture or {}, times_held)
     found = {}
     if not lacking:
         for profile in profiles:
@@ -94,13 +96,15 @@ def report(
     )
 
 
-def time_steps(family: str, architecture: Mapping[str, Any]) -> int | None:
+def time_steps(family: str, architecture: Mapping[str, Any], times_held: int = 1) -> int | None:
     """Return how many clock steps a neuron has to say something else in; None without spikes."""
     values = get_family(family).filled(architecture)
     neuron = values.get("neuron.type", "relu")
     if neuron == "relu":
         return None
-    return int(values["ttfs.steps"] if neuron == "ttfs" else values["neuron.steps_per_frame"])
+    if neuron == "ttfs":  # a window, which no adaptation makes longer
+        return int(values["ttfs.steps"])
+    return int(values["neuron.steps_per_frame"]) * times_held
 
 
 def absent(columns: Sequence[str]) -> str:

@@ -258,13 +258,24 @@ def _environment(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
+def times_held(config: Mapping[str, Any]) -> int:
+    """Return how many times the steps of its architecture an export takes in every frame."""
+    return int((config.get("adapted") or {}).get("times_held", 1))
+
+
 def _energy(
     architecture: Architecture, config: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> EnergyReport | None:
     """Compare under the export's own profile and every packaged one, where that is recorded."""
     own = load_profile(config.get("profile") or DEFAULT_PROFILE)
     others = [p for p in map(load_profile, profile_names()) if p.name != own.name]
-    found = report(metrics, [own, *others], family=config.get("family"), architecture=architecture)
+    found = report(
+        metrics,
+        [own, *others],
+        family=config.get("family"),
+        architecture=architecture,
+        times_held=times_held(config),
+    )
     return found if found.comparisons else None
 
 

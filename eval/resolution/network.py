@@ -271,6 +271,12 @@ def _holder(module: FrameRepeat, steps: int) -> _Change:
     return change
 
 
+def times_held(network: nn.Module) -> int:
+    """Return how many times the SNN steps a frame a network was built with it takes now."""
+    held = (m.held for m in network.modules() if isinstance(m, FrameRepeat))
+    return max((int(h) for h in held if h is not None), default=1)
+
+
 def _divider(weight: Tensor, ratio: float) -> _Change:
     def change() -> None:
         weight.div_(ratio)

@@ -168,8 +168,8 @@ def _one(
     from nas.energy_report import absent, report
     from search_spaces.errors import NasError
 
-    metrics, family, architecture, name = _recorded(source, hash)
-    found = report(metrics, profiles, family=family, architecture=architecture)
+    metrics, name, network = _recorded(source, hash)
+    found = report(metrics, profiles, **network)
     if not found.comparisons:
         lacking = next(iter(found.lacking.values()))
         raise NasError(f"{name} cannot be priced: {absent(lacking)}", where=str(source))
@@ -187,10 +187,9 @@ def _one(
     out.result(document, human, lambda: values)
 
 
-def _recorded(
-    source: Path, hash: str | None
-) -> tuple[Mapping[str, Any], str | None, Mapping[str, Any], str]:
-    from nas.export import read_folder
+def _recorded(source: Path, hash: str | None) -> tuple[Mapping[str, Any], str, dict[str, Any]]:
+    """Return what was measured, a name, and what network it was."""
+    from nas.export import read_folder, times_held
     from nas.study import Study
     from search_spaces.errors import NasError
 
@@ -200,10 +199,16 @@ def _recorded(
             metrics = json.loads((source / "metrics.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise NasError(f"cannot read the figures: {error}", where=str(source)) from None
-        return metrics, model.config.get("family"), model.architecture, model.architecture.hash
+        network = {"family": model.config.get("family"), "architecture": model.architecture}
+        return (
+            metrics,
+            model.architecture.hash,
+            {**network, "times_held": times_held(model.config)},
+        )
     study = Study.open(source)
     knee = study.knee() if hash == "knee" else None
     e = knee or study.find(hash)
     if not e.ok:
         raise NasError(f"{e.architecture.hash} failed; it has no energy", where=str(source))
-    return e.metrics, study.space.family, e.architecture, e.architecture.hash
+    network = {"family": study.space.family, "architecture": e.architecture}
+    return e.metrics, e.architecture.hash, network

@@ -282,6 +282,9 @@ def test_held_frames_can_be_written_and_measured_again(spiking: Path, tmp_path: 
         tmp_path / "held" / "model.safetensors", SPIKING, "pts_snn", dataset.shape, 2
     )
     assert network.latency_steps == 3
+    # three steps tell four counts apart, so the quantised network beside it has two bits
+    told = nas("energy", tmp_path / "held", "--json").stdout
+    assert json.loads(told)["profiles"]["45nm_fp32"]["bits"] == 2
     held = inner_folds(dataset, outer_folds(dataset)[0].fit)[0].held
     says = predict(network, dataset, held).argmax(1).numpy()
     rows = {r["method"]: r for r in found["rows"]}

@@ -204,6 +204,8 @@ def test_an_older_record_says_what_is_missing(run: Study) -> None:
 def test_steps_are_those_in_which_a_neuron_can_say_something_else() -> None:
     assert time_steps("pts_snn", {"neuron.steps_per_frame": 4}) == 4
     assert time_steps("pts_snn", {"neuron.type": "ttfs", "ttfs.steps": 32}) == 32
+    assert time_steps("pts_snn", {"neuron.steps_per_frame": 4}, times_held=3) == 12
+    assert time_steps("pts_snn", {"neuron.type": "ttfs", "ttfs.steps": 32}, times_held=3) == 32
     assert time_steps("pts_snn", {"neuron.type": "relu"}) is None
     assert time_steps("mean_pool", {}) is None
     assert time_steps("ttfs_conv", {}) == 16

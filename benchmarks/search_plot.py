@@ -66,13 +66,20 @@ def table(found: dict[str, Any]) -> list[str]:
             f"{100 * row[f'hv@{m}'][0]:.1f} ({100 * row[f'hv@{m}'][1]:.1f})"
             for m in (25, 50, 100, 200)
         ]
-        units = [f"{row[k]:g}" if row.get(k) else "" for k in ("to_random@200", "to_deap@200")]
+        units = [_units(row, k) for k in ("to_random@200", "to_deap@200")]
         worse = [row[k] for k in row if k.startswith("worse@")]
         against = [row[k] for k in row if k.startswith("worse_than_auto@")]
         told = f"{min(worse):.2f}" if worse else ""
         told += f"; {min(against):.2f}" if against else ""
         lines.append(f"| {search} | {row['seeds']} | " + " | ".join([*cells, *units, told]) + " |")
     return lines
+
+
+def _units(row: dict[str, Any], key: str) -> str:
+    """Format a median and, where it was told, its interval; never reached is infinite."""
+    low, high = row.get(f"{key}_interval") or (None, None)
+    between = f" [{low:g}, {'∞' if high is None else f'{high:g}'}]" if low else ""
+    return f"{row[key]:g}{between}" if row.get(key) else ""
 
 
 def main() -> None:

@@ -39,6 +39,7 @@ from search_spaces.architecture import Architecture
 EVERY = 5
 MARKS = (25, 50, 100, 200)
 SLOW_SEEDS = 10
+BOOTSTRAPS = 1000
 
 
 @cache
@@ -113,7 +114,7 @@ def summary(p: Problem, runs: dict[str, list[list[Matrix]]]) -> dict[str, Any]:
         for name, many in runs.items()
     }
     targets = {
-        label: float(np.median(shares[name][:, -1]))
+        label: shares[name][:, -1]
         for label, name in (("random", "random"), ("deap", "DEAP NSGA-II 50"))
         if name in shares
     }
@@ -135,13 +136,36 @@ def summary(p: Problem, runs: dict[str, list[list[Matrix]]]) -> dict[str, Any]:
                 row[f"worse_than_auto@{mark}"] = float(
                     mannwhitneyu(column, base, alternative="less").pvalue
                 )
-        for label, target in targets.items():
-            reached = (table >= target).argmax(1) * EVERY + EVERY
-            reached = np.where((table >= target).any(1), reached, np.inf)
-            median = float(np.median(reached))
-            row[f"to_{label}@200"] = median if np.isfinite(median) else None
+        for label, last in targets.items():
+            row[f"to_{label}@200"] = _finite(units_to(table, last))
+            if name.lower().startswith(label):  # to what it has itself
+                continue
+            bounds = np.quantile(_resampled(table, last), (0.025, 0.975), method="nearest")
+            row[f"to_{label}@200_interval"] = [_finite(float(b)) for b in bounds]
         out[name] = row
     return out
+
+
+def units_to(table: Matrix, last: Matrix) -> float:
+    """Return the median units until ``[seeds, marks]`` shares reach the median of others."""
+    there = table >= np.median(last)
+    return float(np.median(np.where(there.any(1), there.argmax(1) * EVERY + EVERY, np.inf)))
+
+
+def _resampled(table: Matrix, last: Matrix) -> Matrix:
+    """Return :func:`units_to` of bootstrap samples of the seeds, the target's included."""
+    rng = np.random.default_rng(0)
+    n, m = len(table), len(last)
+    return np.array(
+        [
+            units_to(table[rng.integers(n, size=n)], last[rng.integers(m, size=m)])
+            for _ in range(BOOTSTRAPS)
+        ]
+    )
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
 
 
 def show(name: str, p: Problem, rows: dict[str, Any]) -> None:

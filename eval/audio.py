@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +17,8 @@ SAMPLE_RATE = 16_000  # [Hz], what every encoder here was trained on
 LEAST_SAMPLES = SAMPLE_RATE * 25 // 1000  # one analysis window of speech encoders, 25 ms
 
 BLOCK_SECONDS = 30  # of a long recording that are in memory at a time
+
+ENDLESS = 2**63 - 1  # frames, libsndfile says, where a header does not give them
 
 Floats = npt.NDArray[np.float32]
 
@@ -61,6 +64,7 @@ def audio_blocks(path: Path, max_seconds: float | None = None) -> Iterator[Float
     waiting: list[Floats] = []
     held = 0
     with _opened(path) as file:
+        as_stream(file)
         rate = int(file.samplerate)
         left = _frames(file, max_seconds)
         # a stream that is fed one block would do; the short way is the usual one
@@ -90,16 +94,51 @@ def audio_blocks(path: Path, max_seconds: float | None = None) -> Iterator[Float
 
 
 def audio_seconds(path: Path) -> float:
-    """Return the length of a recording as its header gives it [s].
+    """Return the length of a recording as its header gives it, else of what can be read [s].
 
     Raises:
         NasError: It cannot be decoded, or is shorter than 25 ms.
     """
     with _opened(path) as file:
-        seconds = int(file.frames) / int(file.samplerate)
+        rate = int(file.samplerate)
+        if as_stream(file):
+            frames = sum(map(len, decoded_blocks(file, BLOCK_SECONDS * rate, path)))
+        else:
+            frames = int(file.frames)
+        seconds = frames / rate
     if seconds * SAMPLE_RATE < LEAST_SAMPLES:
         raise too_short(path, seconds)
     return seconds
+
+
+def as_stream(file: Any) -> bool:
+    """Make a recording readable whose header gives no length; return whether it is one.
+
+    What encodes a stream to FLAC cannot know how long it gets, and writes 0. Such a file can be
+    read from front to back, but not be sought in, which soundfile does after every read.
+
+    Args:
+        file: A ``soundfile.SoundFile``; nothing was read from it yet.
+    """
+    if int(file.frames) != ENDLESS:
+        return False
+    file.seekable = lambda: False
+    return True
+
+
+def decoded_blocks(file: Any, size: int, path: Path) -> Iterator[npt.NDArray[np.float32]]:
+    """Yield ``[frames, channels]`` of an open recording, ``size`` frames at a time.
+
+    Args:
+        file: A ``soundfile.SoundFile`` that `as_stream` has seen.
+        size: Frames of a block; the last has less.
+        path: Its file, for the error.
+
+    Raises:
+        NasError: It cannot be decoded.
+    """
+    while len(samples := _decoded(file, size, path)):
+        yield samples
 
 
 def too_short(path: Path, seconds: float) -> NasError:
@@ -116,13 +155,33 @@ def _opened(path: Path) -> Iterator[Any]:
     import soundfile
 
     try:
+        # the system's own words; of libsndfile they would all be "System error"
+        path.open("rb").close()
         if path.is_file() and path.stat().st_size == 0:
             raise NasError("the file is empty", where=str(path), hint="restore or remove it")
-        file = soundfile.SoundFile(str(path))
-    except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
+        file = soundfile.SoundFile(sound_name(path))
+    except FileNotFoundError:
+        raise no_such_file(path) from None
+    except (soundfile.LibsndfileError, RuntimeError, OSError, ValueError) as error:
         raise _unreadable(path, error) from error
     with file:
         yield file
+
+
+def sound_name(path: Path) -> str | bytes:
+    """Return a path as soundfile takes it, which cannot encode a name that is not UTF-8."""
+    return str(path) if os.name == "nt" else os.fsencode(path)
+
+
+def decoder_error(error: Exception) -> str:
+    """Return what is against a recording, without its name."""
+    told = getattr(error, "error_string", None) or getattr(error, "strerror", None)
+    return str(told or error)
+
+
+def no_such_file(path: Path) -> NasError:
+    """Return the error for a file that is not there."""
+    return NasError("no such file", where=str(path), hint="check its name")
 
 
 def _decoded(file: Any, frames: int, path: Path) -> npt.NDArray[np.float32]:
@@ -136,7 +195,9 @@ def _decoded(file: Any, frames: int, path: Path) -> npt.NDArray[np.float32]:
 
 def _unreadable(path: Path, error: Exception) -> NasError:
     return NasError(
-        f"cannot read the audio: {error}", where=str(path), hint="use wav, flac or ogg"
+        f"cannot read the audio: {decoder_error(error)}",
+        where=str(path),
+        hint="use wav, flac or ogg",
     )
 
 
@@ -155,6 +216,16 @@ def _mono(samples: npt.NDArray[np.float32], before: int, path: Path) -> Floats:
     return mono
 
 
+def feature_width(path: Path) -> int | None:
+    """Return the dimensions of a feature file by its header; None where it holds no features."""
+    try:
+        array = np.lib.format.open_memmap(path, mode="r")
+    except (ValueError, OSError, EOFError):
+        return None
+    fitting = array.dtype.kind in "fiu" and array.ndim == 2 and 0 not in array.shape
+    return int(array.shape[1]) if fitting else None
+
+
 def read_features(path: Path) -> Floats:
     """Read one utterance's features out of a ``.npy`` file.
 
@@ -166,6 +237,8 @@ def read_features(path: Path) -> Floats:
     """
     try:
         array = np.load(path, allow_pickle=False)
+    except FileNotFoundError:
+        raise no_such_file(path) from None
     except (ValueError, OSError, EOFError) as error:
         raise NasError(
             f"cannot read the features: {error}",

@@ -23,7 +23,14 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.audio import LEAST_SAMPLES, SAMPLE_RATE
+from eval.audio import (
+    LEAST_SAMPLES,
+    SAMPLE_RATE,
+    as_stream,
+    decoded_blocks,
+    decoder_error,
+    sound_name,
+)
 from search_spaces.errors import NasError
 
 SILENCE = 10.0 ** (-60 / 20)  # of full scale
@@ -76,10 +83,12 @@ def audio_quality(path: Path) -> Quality:
     import soundfile
 
     try:
-        with soundfile.SoundFile(str(path)) as file:
+        with soundfile.SoundFile(sound_name(path)) as file:
             return _measure(file, path)
     except (soundfile.LibsndfileError, RuntimeError, OSError) as error:
-        raise NasError(f"cannot read the audio: {error}", where=str(path)) from error
+        raise NasError(
+            f"cannot read the audio: {decoder_error(error)}", where=str(path)
+        ) from error
 
 
 def _measure(file: Any, path: Path) -> Quality:
@@ -87,13 +96,14 @@ def _measure(file: Any, path: Path) -> Quality:
     full = FULL_SCALE_8_BIT if file.subtype in ("PCM_S8", "PCM_U8") else FULL_SCALE
     digest, runs, total, power = hashlib.sha256(), Runs(RUN), 0, 0.0
     first = last = None  # window that can be heard
-    for block in file.blocks(window * _BLOCK, dtype="float32", always_2d=True):
+    as_stream(file)
+    for block in decoded_blocks(file, window * _BLOCK, path):
         mono = block.mean(axis=1, dtype=np.float32)
         if not np.isfinite(mono).all():
             at = total + int(np.flatnonzero(~np.isfinite(mono))[0])
             raise NasError(f"sample {at} is not a number", where=str(path))
         digest.update(mono.tobytes())
-        runs.add((np.abs(block) >= full).any(axis=1))
+        runs.add(np.asarray((np.abs(block) >= full).any(axis=1)))
         squares = np.square(mono, dtype=np.float64)
         power += float(squares.sum())
         starts = np.arange(0, len(mono), window)

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from search_spaces.errors import NasError
+
+T = TypeVar("T")
 
 SHOWN = 20  # of a list that a person reads
 
@@ -26,6 +29,12 @@ class BadFile:
 
     def __str__(self) -> str:
         return f"{self.where}: {self.why}"
+
+
+def most_common(values: Iterable[T]) -> T | None:
+    """Return what most of a corpus has, which the rest is measured by: of equals the first."""
+    counts = Counter(values)
+    return counts.most_common(1)[0][0] if counts else None
 
 
 class BadFiles:

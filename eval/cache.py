@@ -11,7 +11,7 @@ import socket
 from collections.abc import Iterator
 from pathlib import Path
 
-from search_spaces.cache_folder import CACHE_VARIABLE
+from search_spaces.cache_folder import CACHE_VARIABLE, cache_dir
 from search_spaces.errors import NasError
 
 _TEMPORARY = ".tmp"
@@ -53,6 +53,11 @@ def into_place(made: Path, target: Path) -> None:
             raise
 
 
+def is_scratch(folder: Path) -> bool:
+    """Tell whether a folder is one that `scratch_dir` made."""
+    return folder.name.startswith(_TEMPORARY)
+
+
 @contextlib.contextmanager
 def scratch_dir(parent: Path) -> Iterator[Path]:
     """Yield a temporary folder inside ``parent`` and remove it afterwards.
@@ -69,10 +74,13 @@ def scratch_dir(parent: Path) -> Iterator[Path]:
         _remove_leftovers(parent)
         scratch.mkdir()
     except OSError as error:
+        cached = parent.is_relative_to(cache_dir())
+        told = "it is a file" if isinstance(error, FileExistsError) else error.strerror
         raise NasError(
-            f"cannot write there: {error.strerror}",
+            f"cannot write there: {told}",
             where=str(parent),
-            hint=f"set {CACHE_VARIABLE} to a folder that you can write to",
+            hint=f"{f'set {CACHE_VARIABLE} to' if cached else 'choose'} a folder that you can"
+            " write to",
         ) from error
     try:
         yield scratch

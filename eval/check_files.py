@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from eval.audio_quality import Quality, audio_quality
+from eval.bad_files import most_common
 from eval.corpora import Corpus
 from eval.corpora.event_settings import EventSettings
 from search_spaces.errors import NasError
@@ -85,8 +85,7 @@ def _one_width(read: Read, corpus: Corpus) -> None:
     """Note features that have not as many dimensions as most."""
     if len(set(read.widths.values())) < 2:
         return
-    counts = Counter(read.widths.values())
-    usual = min(counts, key=lambda width: (-counts[width], width))
+    usual = most_common(read.widths.values())
     example = corpus.utterances[next(i for i, w in read.widths.items() if w == usual)].path
     for i, width in read.widths.items():
         if width != usual:

@@ -10,7 +10,6 @@ from eval.cochlea import Cochlea, cochleagram
 from eval.feature_files import Reading
 from search_spaces.errors import NasError
 
-COCHLEA = "cochlea"  # what ``--encoder`` takes
 COCHLEA_RATE = 50.0  # [Hz], frames a second unless told otherwise
 
 

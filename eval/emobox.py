@@ -17,6 +17,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any
 
+from eval.audio import ENDLESS, sound_name
 from eval.cache import atomic_dir
 from eval.corpora.corpus import Corpus, Utterance
 from eval.fold_files import Entry, FromFile, Listed, Members, bind
@@ -152,13 +153,10 @@ def _header(path: Path, corpus: Corpus) -> dict[str, Any]:
     if corpus.kind != "audio":
         return {}
     try:
-        info = soundfile.info(str(path))
+        info = soundfile.info(sound_name(path))
     except (soundfile.LibsndfileError, RuntimeError):
         return {}  # nas data check says what is wrong with it
-    length = info.frames / info.samplerate
-    return {
-        "sample_rate": info.samplerate,
-        "num_frame": info.frames,
-        "length": length,
-        "channel": info.channels,
-    }
+    told = {"sample_rate": info.samplerate, "channel": info.channels}
+    if info.frames == ENDLESS:
+        return told
+    return {**told, "num_frame": info.frames, "length": info.frames / info.samplerate}

@@ -14,7 +14,8 @@ from eval.packages import Say, silent
 from search_spaces.errors import NasError, nearest
 
 WHISPER_TINY_LAYERS = 4
-NAMES = (WHISPER_TINY, "cochlea")  # the second is no network: eval.cochlea_features
+COCHLEA = "cochlea"  # what ``--encoder`` takes for no network: eval.cochlea_features
+NAMES = (WHISPER_TINY, COCHLEA)
 
 # What determines an encoder's output.
 _SETTINGS = ("config.json", "preprocessor_config.json", "processor_config.json")
@@ -80,6 +81,11 @@ def find_encoder(name: str | Path | None = None, say: Say = silent) -> EncoderSo
     if name is None or name == WHISPER_TINY:
         folder = prepare_whisper_tiny(say)
         return EncoderSource(WHISPER_TINY, str(folder), WHISPER_TINY_SHA256, WHISPER_TINY_LAYERS)
+    if name == COCHLEA:
+        raise NasError(
+            f"encoder {COCHLEA!r} is a computation without weights; here a network is needed",
+            hint=f"give {WHISPER_TINY!r}; or a folder; or OWNER/MODEL on the hub",
+        )
     folder = Path(name).expanduser()
     local = folder.is_dir()
     if not local and (str(name).count("/") != 1 or str(name)[0] in "/.~"):

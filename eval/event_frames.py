@@ -24,6 +24,7 @@ from eval.corpora import Corpus
 from eval.corpora.event_settings import EventSettings
 from eval.event_images import IMAGE_RATE, image_files, read_images
 from eval.events import POLARITIES, Events, Frames, Ints, accumulate, frame_indices, read_events
+from eval.feature_damage import is_whole
 from eval.frame_file import FrameFile
 from eval.seeds import derived_seed
 from search_spaces.cache_folder import cache_dir
@@ -153,7 +154,7 @@ def make_clips(
     key = hashlib.sha256(told.encode()).hexdigest()
     folder = cache_dir("features", key)
     total = len(corpus.utterances)
-    if not folder.is_dir():
+    if not is_whole(folder, say, beside=_FOLDER_TOLD):
         say(f"cutting {settings.clips} clips {sampling} out of each of {total} sequences")
         short = 0
         with atomic_dir(folder) as made, FrameFile(made, np.float16) as file:

@@ -50,6 +50,18 @@ class Extraction:
     batch_seconds: float | None = None
 
 
+def check_batch_seconds(seconds: float) -> None:
+    """Refuse what is no length of a batch [s].
+
+    Raises:
+        NasError: It is negative, infinite or no number.
+    """
+    if not 0 <= seconds < float("inf"):
+        raise NasError(
+            f"batches of {seconds} s", hint="give seconds of audio, 0 for one recording"
+        )
+
+
 @dataclass(frozen=True)
 class Item:
     """A recording to encode.

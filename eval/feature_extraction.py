@@ -24,6 +24,7 @@ from eval.feature_batches import (
     levelled,
     read_items,
 )
+from eval.feature_damage import is_whole
 from eval.feature_journal import Journal
 from eval.feature_store import (
     UNFINISHED,
@@ -101,7 +102,7 @@ def extract(
 
     digests = readable(corpus.utterances, key_of, bad)
     key = key_of(list(digests.values()))
-    ready = _ready(corpus, digests, key, setting, how)
+    ready = _ready(corpus, digests, key, setting, how, say)
     if ready is not None:
         return ready
     with Journal(cache_dir("features", UNFINISHED + setting.key), say) as journal:
@@ -120,7 +121,7 @@ def extract(
             raise NasError("no recording is left", where=str(corpus.root))
         whole, key = key, key_of(list(kept.values()))
         remember_left_out(whole, digests, kept, bad, key)
-        ready = _ready(corpus, kept, key, setting, how)
+        ready = _ready(corpus, kept, key, setting, how, say)
         if ready is None:
             folder = cache_dir("features", key)
             with atomic_dir(folder) as made:
@@ -135,10 +136,15 @@ def extract(
 
 
 def _ready(
-    corpus: Corpus, digests: Mapping[Utterance, str], key: str, setting: Setting, how: Extraction
+    corpus: Corpus,
+    digests: Mapping[Utterance, str],
+    key: str,
+    setting: Setting,
+    how: Extraction,
+    say: Say,
 ) -> Extracted | None:
     folder = cache_dir("features", key)
-    if not folder.is_dir():
+    if not is_whole(folder, say):
         return None
     if how.max_seconds is None:
         describe_older(folder, corpus.name, "audio", setting, list(digests.values()))

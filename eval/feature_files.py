@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from eval.audio import Floats, read_features
-from eval.bad_files import BadFiles
+from eval.audio import Floats, feature_width, read_features
+from eval.bad_files import BadFiles, most_common
 from eval.cache import into_place, scratch_dir
 from eval.corpora.corpus import Corpus, Utterance
+from eval.feature_damage import is_whole
 from eval.feature_extraction import Extracted, Progress
 from eval.feature_store import corpus_key, describe, readable, remember_left_out
 from eval.frame_file import FrameFile
@@ -28,11 +29,14 @@ class Reading:
         kind: What the cache calls them.
         settings: Whatever else decides the frames; part of the key.
         read: Gives ``[L, D]`` of a file.
+        width: Gives ``D`` of a file without reading it, None where it has none; if not given,
+            ``read`` gives the same of every file.
     """
 
     kind: str
     settings: tuple[object, ...]
     read: Callable[[Path], Floats]
+    width: Callable[[Path], int | None] | None = None
 
 
 def of_arrays(rate: float, max_seconds: float | None) -> Reading:
@@ -44,7 +48,7 @@ def of_arrays(rate: float, max_seconds: float | None) -> Reading:
     """
     most = None if max_seconds is None else max(1, round(max_seconds * rate))
     settings = () if most is None else (["frames", most],)
-    return Reading("features", settings, lambda path: read_features(path)[:most])
+    return Reading("features", settings, lambda path: read_features(path)[:most], feature_width)
 
 
 def features_of_files(
@@ -73,14 +77,14 @@ def features_of_files(
     digests = readable(corpus.utterances, key_of, bad)
     key = key_of(list(digests.values()))
     folder = cache_dir("features", key)
-    if folder.is_dir():
+    if is_whole(folder, say):
         return Extracted(key, folder, tuple(digests))
     say(f"reading the {reading.kind} of {len(digests)} utterances")
     good: dict[Utterance, str] = {}
     with scratch_dir(cache_dir("features")) as scratch:
         made = scratch / "made"
         made.mkdir()
-        with FrameFile(made, np.float32) as file:
+        with FrameFile(made, np.float32, _usual(digests, reading)) as file:
             for i, (u, digest) in enumerate(digests.items()):
                 with bad.noting():
                     file.append(reading.read(u.path), u.path, 0)
@@ -95,5 +99,16 @@ def features_of_files(
         describe(made, corpus.name, reading.kind, None, list(good.values()))
         whole, key = key, key_of(list(good.values()))
         remember_left_out(whole, digests, good, bad, key)
-        into_place(made, cache_dir("features", key))
-    return Extracted(key, cache_dir("features", key), tuple(good))
+        folder = cache_dir("features", key)
+        if not is_whole(folder, say):  # made before, of these files alone
+            into_place(made, folder)
+    return Extracted(key, folder, tuple(good))
+
+
+def _usual(utterances: Iterable[Utterance], reading: Reading) -> tuple[int, Path] | None:
+    """Return the width that most files have, and the first of those files."""
+    if reading.width is None:
+        return None
+    widths = [(width, u.path) for u in utterances if (width := reading.width(u.path)) is not None]
+    usual = most_common(width for width, _ in widths)
+    return next(((width, path) for width, path in widths if width == usual), None)

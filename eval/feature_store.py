@@ -13,10 +13,11 @@ from typing import Any
 import numpy as np
 
 from eval.bad_files import BadFiles
-from eval.cache import scratch_dir
+from eval.cache import is_scratch, scratch_dir
 from eval.corpora.corpus import Utterance
+from eval.feature_damage import damage, remove_folder
 from eval.file_digests import file_digests
-from eval.frame_file import FRAMES, OFFSETS
+from eval.frame_file import FRAMES, MACS, OFFSETS
 from search_spaces.cache_folder import cache_dir
 from search_spaces.errors import NasError, nearest
 
@@ -27,6 +28,10 @@ UNFINISHED = "unfinished-"
 _ABOUT = "about.json"
 _ITEMS = "items.npy"
 _LEFT_OUT = ".left-out.json"
+
+# Of what can be used: raise it when more can. Before they had a number, the width of the first
+# file was taken for that of all.
+_RULES = 2
 
 
 @dataclass(frozen=True)
@@ -106,10 +111,11 @@ def left_out(key: str) -> dict[int, str]:
         key: That the corpus would have with all of them.
     """
     try:
-        told = json.loads(_left_out_path(key).read_text(encoding="utf-8"))["why"]
-    except (OSError, ValueError):
+        told = json.loads(_left_out_path(key).read_text(encoding="utf-8"))
+        known = told["why"] if told["rules"] == _RULES else {}
+    except (OSError, ValueError, LookupError, TypeError):
         return {}
-    return {int(number): why for number, why in told.items()}
+    return {int(number): why for number, why in known.items()}
 
 
 def readable(
@@ -156,7 +162,7 @@ def remember_left_out(
     reasons = {b.where: b.why for b in bad.found}
     why = {i: reasons.get(str(u.path), "") for i, u in enumerate(tried) if u not in used}
     if why:
-        told = {"features": made, "why": why}
+        told = {"features": made, "rules": _RULES, "why": why}
         path = _left_out_path(key)
         with scratch_dir(path.parent) as scratch:
             (scratch / path.name).write_text(json.dumps(told), encoding="utf-8")
@@ -168,14 +174,19 @@ def _left_out_path(key: str) -> Path:
 
 
 def finished(setting: Setting) -> dict[str, tuple[Path, int]]:
-    """Return where utterances of a setting lie: their folder, and their number in it."""
+    """Return where utterances of a setting lie: their folder, and their number in it.
+
+    Damaged folders are passed over.
+    """
     found: dict[str, tuple[Path, int]] = {}
     for about in cache_dir("features").glob(f"*/{_ABOUT}"):
         with contextlib.suppress(OSError, EOFError, ValueError, KeyError):
-            if json.loads(about.read_text(encoding="utf-8"))["setting"] != setting.key:
+            if _about(about.parent).get("setting") != setting.key:
                 continue
-            for i, name in enumerate(np.load(about.parent / _ITEMS).tolist()):
-                found.setdefault(name.decode(), (about.parent, i))
+            items = np.load(about.parent / _ITEMS).tolist()
+            if damage(about.parent) is None and len(items) == len(np.load(about.parent / MACS)):
+                for i, name in enumerate(items):
+                    found.setdefault(name.decode(), (about.parent, i))
     return found
 
 
@@ -185,8 +196,8 @@ class Shelf:
 
     Args:
         key: Its name.
-        what: ``audio``, ``features``, ``event clips``, ``unfinished`` or ``unknown``: one made
-            by an earlier version and not used since.
+        what: ``audio``, ``features``, ``event clips``, ``unfinished``, ``damaged`` or
+            ``unknown``: one made by an earlier version and not used since.
         size: On disk [bytes].
         utterances: How many, where that is known.
         frames: Of all of them.
@@ -236,8 +247,7 @@ def remove(key: str) -> Shelf:
         keys = ", ".join(s.key[:16] for s in found)
         raise NasError(f"{key!r} is the beginning of {len(found)} keys", hint=f"of {keys}")
     folder = cache_dir("features", found[0].key)
-    with scratch_dir(folder.parent) as scratch:
-        folder.rename(scratch / folder.name)  # nobody finds it half removed
+    remove_folder(folder)
     for path in folder.parent.glob(f"*{_LEFT_OUT}"):
         with contextlib.suppress(OSError, ValueError):
             if json.loads(path.read_text(encoding="utf-8"))["features"] == folder.name:
@@ -250,20 +260,29 @@ def size_of(folder: Path) -> int:
     return sum(f.stat().st_size for f in folder.rglob("*") if f.is_file())
 
 
+def _about(folder: Path) -> dict[str, Any]:
+    """Return what `describe` wrote; nothing where it cannot be read."""
+    try:
+        told = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
 def _shelf(folder: Path) -> Shelf | None:
+    if is_scratch(folder):
+        return None  # another process is at it
+    told = _about(folder)
     try:
         size = size_of(folder)
         if folder.name.startswith(UNFINISHED):
             return Shelf(folder.name, "unfinished", size)
-        if not (folder / OFFSETS).is_file():
-            return None
+        if damage(folder) is not None:
+            return Shelf(folder.name, "damaged", size, corpus=told.get("corpus"))
         frames, dim = np.load(folder / FRAMES, mmap_mode="r").shape
         n = len(np.load(folder / OFFSETS)) - 1
-    except (OSError, EOFError, ValueError):
-        return None  # damaged, or another process is at it
-    told: dict[str, Any] = {}
-    with contextlib.suppress(OSError, ValueError):
-        told = json.loads((folder / _ABOUT).read_text(encoding="utf-8"))
+    except OSError:
+        return None  # another process removed it
     clips = (folder / "told.json").is_file()
     names = ("corpus", "encoder", "layer", "frame_rate", "precision")
     return Shelf(

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from eval.bad_files import BadFiles
-from eval.cochlea_features import COCHLEA, COCHLEA_RATE, of_recordings
+from eval.cochlea_features import COCHLEA_RATE, of_recordings
 from eval.corpora import BUNDLED, DEFAULT_CORPUS, ClassMap, Corpus, Kind, Utterance, open_corpus
 from eval.corpora.corpus import EVENT_KINDS
 from eval.dataset import Dataset, assemble
 from eval.encoder import Precision, check_names, find_encoder
+from eval.encoder_source import COCHLEA
 from eval.event_frames import DEFAULT_SAMPLING, Clips, Sampling, make_clips
-from eval.feature_batches import Extraction
+from eval.feature_batches import Extraction, check_batch_seconds
 from eval.feature_extraction import Extracted, Progress, extract
 from eval.feature_files import features_of_files, of_arrays
 from eval.packages import Say, silent
@@ -163,10 +164,8 @@ def _check_numbers(
         raise NasError(
             f"{max_seconds} s of a recording", hint=f"give at least {LEAST_SECONDS} s to keep"
         )
-    if batch_seconds is not None and not 0 <= batch_seconds < float("inf"):
-        raise NasError(
-            f"batches of {batch_seconds} s", hint="give seconds of audio, 0 for one recording"
-        )
+    if batch_seconds is not None:
+        check_batch_seconds(batch_seconds)
 
 
 def _left_out(bad: BadFiles, say: Say) -> dict[str, Any]:

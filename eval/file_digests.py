@@ -37,7 +37,7 @@ def file_digests(paths: Sequence[Path]) -> list[str | NasError]:
     memory = _open()
     try:
         known = _known(memory, {str(p.parent) for p in paths}) if memory else {}
-    except sqlite3.Error:
+    except (sqlite3.Error, UnicodeEncodeError):
         known = {}
     found: list[str | NasError] = []
     fresh: dict[str, tuple[_Stamp, str]] = {}
@@ -57,7 +57,8 @@ def file_digests(paths: Sequence[Path]) -> list[str | NasError]:
         if _stamp(path) == stamp and time.time() - max(stamp[1:]) / 1e9 > SETTLED_SECONDS:
             fresh[str(path)] = (stamp, digest)
     if memory:
-        with contextlib.suppress(sqlite3.Error), memory:
+        # SQLite's text is UTF-8, which the name of a file need not be
+        with contextlib.suppress(sqlite3.Error, UnicodeEncodeError), memory:
             rows = [(path, *stamp, sha) for path, (stamp, sha) in fresh.items()]
             memory.executemany("insert or replace into files values (?, ?, ?, ?, ?)", rows)
         memory.close()

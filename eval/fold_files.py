@@ -169,8 +169,8 @@ def bind(
 
     Raises:
         NasError: An utterance that the corpus has not, or more than one of; one that stands
-            twice in a fold, or in no part of it; another label or speaker than the corpus's; a
-            speaker on both sides; two folds of one name, or none.
+            twice in a fold, or in no part of it, or validates twice in it; another label or
+            speaker than the corpus's; a speaker on both sides; two folds of one name, or none.
     """
     if not folds:
         raise NasError("no folds in it", where=where)
@@ -214,7 +214,8 @@ def bind(
             raise NasError(f"fold {fold.name!r} has an empty part", where=where)
         if not share:
             _apart(fold.name, fit, {name: seen[name] for name in test}, every)
-        inner = []
+        inner: list[tuple[str, tuple[str, ...]]] = []
+        part_of: dict[str, str] = {}
         for title, entries in fold.inner:
             found: dict[str, Entry] = {}
             ids = take(entries, found, title)
@@ -228,8 +229,22 @@ def bind(
                     where=found[outside[0]].where,
                     hint="a search must not see what is tested on",
                 )
+            if title in part_of.values():
+                raise NasError(
+                    f"two parts that validate in fold {fold.name!r} are called {title!r}",
+                    where=where,
+                    hint="give each a name of its own, or leave one out",
+                )
+            if again := next((name for name in ids if name in part_of), None):
+                raise NasError(
+                    f"{again} validates in {part_of[again]!r} and in {title!r} of fold"
+                    f" {fold.name!r}",
+                    where=found[again].where,
+                    hint="it would count twice in what a search goes by; leave it in one of them",
+                )
             if not share:
                 _apart(title, rest, found, every)
+            part_of |= dict.fromkeys(ids, title)
             inner.append((title, ids))
         members.append(Members(fold.name, test, fit, tuple(inner)))
     return FromFile(tuple(members), corpus.root, where, source or where)

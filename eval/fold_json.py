@@ -86,14 +86,20 @@ def write_text(path: Path, text: str) -> None:
     """Write a file whole or not at all.
 
     Raises:
-        NasError: It cannot be written.
+        NasError: The file exists, or cannot be written.
     """
     temporary = path.with_name(f".{path.name}.partial")
     try:
+        if path.exists():
+            raise NasError(
+                "the output exists already", where=str(path), hint="choose another --out"
+            )
         temporary.write_text(text, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        raise NasError(f"cannot write it: {error.strerror}", where=str(path)) from None
+        raise NasError(
+            f"cannot write it: {error.strerror}", where=str(path), hint="choose another --out"
+        ) from None
 
 
 def _fold(m: Members, total: int) -> str:

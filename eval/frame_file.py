@@ -50,16 +50,19 @@ class FrameFile:
     Args:
         folder: Existing.
         dtype: What to store frames as.
+        like: Dimensions that frames must have, and a file that has them; as the first if not
+            given.
     """
 
-    def __init__(self, folder: Path, dtype: npt.DTypeLike) -> None:
+    def __init__(
+        self, folder: Path, dtype: npt.DTypeLike, like: tuple[int, Path] | None = None
+    ) -> None:
         self._folder = folder
         self._dtype = np.dtype(dtype)
         self._file = (folder / FRAMES).open("w+b")
         self._lengths: list[int] = []
         self._macs: list[int] = []
-        self._first: Path | None = None
-        self._dim = 0
+        self._like = like
 
     def __enter__(self) -> Self:
         return self
@@ -87,18 +90,19 @@ class FrameFile:
             macs: What its encoding cost.
 
         Raises:
-            NasError: Not as wide as the first, or a value that ``dtype`` cannot hold; then
+            NasError: Not as wide as the others, or a value that ``dtype`` cannot hold; then
                 nothing was appended.
         """
-        if self._first is not None and frames.shape[1] != self._dim:
+        width = frames.shape[1]
+        if self._like is not None and width != self._like[0]:
             raise NasError(
-                f"frames of {frames.shape[1]} dimensions; {self._first} has {self._dim}",
+                f"frames of {width} dimensions; {self._like[1]} has {self._like[0]}",
                 where=str(path),
                 hint="all files of a corpus must hold the same features",
             )
         stored = as_stored(frames, self._dtype, path)
-        if self._first is None:
-            self._first, self._dim = path, frames.shape[1]
+        self._like = self._like or (width, path)
+        if not self._lengths:
             self._header()
         self._file.write(stored.tobytes())
         self._lengths.append(len(stored))
@@ -111,7 +115,7 @@ class FrameFile:
             {
                 "descr": np.lib.format.dtype_to_descr(self._dtype),
                 "fortran_order": False,
-                "shape": (sum(self._lengths), self._dim),
+                "shape": (sum(self._lengths), self._like[0] if self._like else 0),
             },
         )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -160,17 +161,32 @@ class ByUtterance:
         return f"{folds}{SPEAKER_DEPENDENT}{f'-seed-{self.seed}' if self.seed else ''}"
 
     def outer(self, table: Table) -> list[Fold]:
-        """Deal all utterances out."""
-        return self._dealt(table, np.arange(len(table.speakers)), [self.seed])
+        """Deal all utterances out.
+
+        Raises:
+            NasError: More than five folds, and more than any class has utterances.
+        """
+        everything = np.arange(len(table.speakers))
+        label = _label_of(table, everything)
+        # a class of few is missing in some test parts; where every class is, they measure little.
+        # The usual number is made of what there is, as nobody need have asked for it.
+        most = max(GROUPED_FOLDS, *Counter(label.values()).values())
+        if self.k > most:
+            raise NasError(
+                f"corpus {table.name!r} has too few utterances for {self.name}",
+                hint="there are no more folds than its largest class has utterances: give"
+                f" {most}-fold-{SPEAKER_DEPENDENT} or fewer folds",
+            )
+        return self._dealt(table, everything, [self.seed])
 
     def inner(self, table: Table, search: Indices) -> list[Fold]:
-        """Deal what is left out in another order."""
+        """Deal what is left out in another order, to as many folds as there are utterances."""
         return self._dealt(table, search, [self.seed, _INNER])
 
     def _dealt(self, table: Table, indices: Indices, seed: list[int]) -> list[Fold]:
         # clips of one recording stay together: they are no other utterances
         recordings = [recording(table, int(i)) for i in indices]
-        label = {r: int(table.labels[i]) for r, i in zip(recordings, indices, strict=True)}
+        label = _label_of(table, indices)
         row = {r: n for n, r in enumerate(label)}
         rng = np.random.default_rng(seed)
         dealt = deal_out(np.arange(len(row)), list(label.values()), k=self.k, rng=rng)
@@ -179,6 +195,11 @@ class ByUtterance:
             Fold(f.name, indices[np.isin(rows, f.fit)], indices[np.isin(rows, f.held)])
             for f in dealt
         ]
+
+
+def _label_of(table: Table, indices: Indices) -> dict[str, int]:
+    """Return the label of each recording among utterances."""
+    return {recording(table, int(i)): int(table.labels[i]) for i in indices}
 
 
 def recording(table: Table, i: int) -> str:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import math
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from nas.export import Exported, read_folder, weights_of, write_folder
+from nas.export import Exported, weights_of, write_folder
 from nas.folding import FILE as FOLDS_FILE
+from nas.out_folder import refuse_taken
 from nas.recordings import Recordings, at_both_rates, what_frames_hold
+from nas.trusted import read_trained
 from search_spaces.errors import NasError, nearest
 
 if TYPE_CHECKING:
@@ -36,6 +38,7 @@ def adapt(
     class_map: str | Path | None = None,
     part: str | None = None,
     folder: Path | None = None,
+    trusted: Collection[str] = (),
     say: Say,
     step: Step,
 ) -> dict[str, Any]:
@@ -54,6 +57,7 @@ def adapt(
         part: ``validation`` (the default) or ``test``: which speakers of the search's corpus to
             measure on; not with ``data``.
         folder: Where to write the adapted export, or None.
+        trusted: Families outside this package that may be imported.
         say: Takes lines about slow preparations.
         step: Told (done, all) while methods are measured.
 
@@ -66,19 +70,17 @@ def adapt(
         speakers, ``metrics``.
 
     Raises:
-        NasError: No weights, a rate that is none, recordings that cannot be had at it, or a
-            network that cannot run at it.
+        NasError: No weights, a rate that is none, recordings that cannot be had at it, a
+            network that cannot run at it, or a folder that cannot be made.
     """
     from eval.process import prepare_cpu
     from eval.resolution import ALL_METHODS, COMPARED, compare, has_memory
     from eval.weights import load_network
 
-    model = read_folder(exported)
+    model = read_trained(exported, trusted)
     weights = weights_of(exported)
-    if folder is not None and folder.exists():
-        raise NasError(
-            "the output folder exists already", where=str(folder), hint="choose another --out"
-        )
+    if folder is not None:
+        refuse_taken(folder)
     if method not in (*ALL_METHODS, "auto"):
         raise NasError(f"no method {method!r}", hint=nearest(method, ("auto", *ALL_METHODS)))
     if data is not None and part is not None:

@@ -16,7 +16,7 @@ def table(columns: Sequence[str], rows: Iterable[Sequence[Any]]) -> list[str]:
     cells = [[_cell(value) for value in row] for row in rows]
     if not cells:
         return []
-    lines = [columns, ["---"] * len(columns), *cells]
+    lines = [[_cell(name) for name in columns], ["---"] * len(columns), *cells]
     return ["", *(f"| {' | '.join(line)} |" for line in lines)]
 
 

@@ -51,8 +51,9 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
     load_profile(space.profile or DEFAULT_PROFILE)
     dtype = resolve(request.get("dtype"))
     asked = {k: request.get(k) for k in ("data", *OPTIONS)}
-    asked["max_seconds"] = asked["max_seconds"] or space.max_seconds
-    asked = {k: v for k, v in asked.items() if k not in LATER or v}
+    if asked["max_seconds"] is None:
+        asked["max_seconds"] = space.max_seconds
+    asked = {k: v for k, v in asked.items() if k not in LATER or _given(v)}
     # a run may be resumed elsewhere, and when the file of the class map has changed
     asked["class_map"] = read_class_map(asked["class_map"])
     asked["data"] = resolved(corpus_for(family, asked["data"], asked["class_map"]))
@@ -125,11 +126,14 @@ def load(request: Mapping[str, Any], say: Say) -> Dataset:
     from eval.corpora import read_class_map
     from eval.features import load_dataset
 
-    options = {k: request[k] for k in OPTIONS if request.get(k)}
+    options = {k: request[k] for k in OPTIONS if _given(request.get(k))}
     options["class_map"] = read_class_map(request.get("class_map"))
-    if request.get("layer") == 0:
-        options["layer"] = 0
     return load_dataset(request.get("data"), say=say, progress=now_and_then(say), **options)
+
+
+def _given(value: object) -> bool:
+    """Whether an option was set: a 0 was, and is refused where it makes no sense."""
+    return value is not None and value is not False
 
 
 def now_and_then(say: Say) -> Callable[[int, int], None]:

@@ -7,8 +7,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nas.chosen_evaluator import choose_evaluator
 from nas.evaluation import plain
-from nas.evaluators import FunctionEvaluator, load_function
 from nas.executors.workers import Workers
 from nas.folding import recorded as recorded_split
 from nas.guides import can_warm, proxy_kind, remeasures
@@ -158,6 +158,8 @@ def search(
             f"a budget of {budget} evaluates nothing",
             hint="give a whole number of full trainings, 1 or more",
         )
+    if seed is not None and (isinstance(seed, bool) or seed != int(seed) or seed < 0):
+        raise NasError(f"{seed} is no seed", hint="give a whole number, 0 or more")
     modes: dict[str, Any] = {"guidance": guidance, "proxy": proxy, "halving": halving}
     modes |= {"warm_start": warm_start, "remeasure": remeasure}
     if resume is not None:
@@ -175,7 +177,7 @@ def search(
         make_searcher(name, loaded, size)  # an unknown name should fail before data is fetched
         folder = Path(out) if out is not None else default_folder(loaded.name)
         refuse_existing(folder)
-        chosen = _evaluator(evaluator, loaded, corpus, say)
+        chosen = choose_evaluator(evaluator, loaded, corpus, say)
         guided = guides(name) if guidance is None else guidance
         config = RunConfig(
             space=loaded,
@@ -191,7 +193,7 @@ def search(
             remeasure=remeasures(remeasure, guided),
             created={**describe_environment(command), "workers": places.describe()},
         )
-        study = Study.create(folder, config, getattr(chosen, "files", None))
+        study = _create(folder, out is None, config, getattr(chosen, "files", None))
     if hasattr(chosen, "how"):
         how = chosen.how()
         study.log("trainings", **how)
@@ -202,6 +204,19 @@ def search(
     finally:
         study.close()
     return study
+
+
+def _create(
+    folder: Path, unnamed: bool, config: RunConfig, files: Mapping[str, str] | None
+) -> Study:
+    """Make the run's folder; where nobody named it, the next one that is still free."""
+    while True:
+        try:
+            return Study.create(folder, config, files)
+        except NasError:
+            if not (unnamed and folder.exists()):
+                raise
+        folder = default_folder(config.space.name)  # another search took that one meanwhile
 
 
 def _resume(
@@ -238,7 +253,7 @@ def _resume(
             )
     if recorded["kind"] == "corpus":
         corpus = {k: recorded.get(k) if v is None else v for k, v in corpus.items()}
-    chosen = _evaluator(evaluator, wanted_space, corpus, say)
+    chosen = choose_evaluator(evaluator, wanted_space, corpus, say)
     described = plain(chosen.describe())
     if "input_shape" not in recorded:  # of a record that was written before it was kept
         described.pop("input_shape", None)
@@ -259,38 +274,15 @@ def _resume(
             hint="resume with the same settings (or none), or start a new run with --out",
         )
     study = Study.open(folder, write=True)
-    if budget is not None and budget < study.spent:
+    if budget is not None and budget + 1e-9 < study.committed:  # what was begun is evaluated again
+        committed, pending = study.committed, len(study.pending)
         study.close()
+        under_way = f" or under way ({pending} evaluations)" if pending else " already"
         raise NasError(
-            f"{study.spent:g} units are spent already, more than a budget of {budget}",
+            f"{committed:g} units are spent{under_way}, more than a budget of {budget}",
             where=str(folder),
             hint="leave --budget out, or give a higher one",
         )
     if budget is not None and int(budget) != study.config.budget:
         study.set_budget(int(budget))
     return study, chosen
-
-
-def _evaluator(evaluator: Any, space: Space, corpus: dict[str, Any], say: Say) -> Any:
-    if evaluator is not None:
-        given = [k for k, v in corpus.items() if v is not None]
-        given += [] if space.max_seconds is None else ["the space's data.max_seconds"]
-        if given:
-            raise NasError(
-                f"{', '.join(given)} and an evaluator exclude each other",
-                hint="an evaluator brings its own data",
-            )
-        if space.profile is not None:
-            raise NasError(
-                "the space names a profile, and an evaluator measures its energy itself",
-                hint="leave the profile out: energy: minimize",
-            )
-        if isinstance(evaluator, str):
-            return load_function(evaluator)
-        if isinstance(evaluator, FunctionEvaluator):
-            return evaluator
-        name = getattr(evaluator, "__qualname__", type(evaluator).__name__)
-        return FunctionEvaluator(evaluator, f"<{name}>")
-    from nas.corpus import corpus_evaluator
-
-    return corpus_evaluator(space, corpus, say)

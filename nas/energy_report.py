@@ -12,6 +12,8 @@ from search_spaces.families import get_family
 
 if TYPE_CHECKING:
     from eval.energy.comparison import Comparison
+    from search_spaces.architecture import Architecture
+    from search_spaces.space import Space
 
 
 @dataclass(frozen=True)
@@ -61,8 +63,7 @@ def report(
     metrics: Mapping[str, Any],
     profiles: Sequence[Profile],
     *,
-    family: str | None = None,
-    architecture: Mapping[str, Any] | None = None,
+    values: Mapping[str, Any] | None = None,
     times_held: int = 1,
 ) -> EnergyReport:
     """Compare under each profile what one evaluation recorded.
@@ -70,8 +71,8 @@ def report(
     Args:
         metrics: With ``layers``, and ``encoder_macs`` where there was an encoder.
         profiles: Cost models.
-        family: Network family, where there is one: it says how many steps a neuron has.
-        architecture: Its values.
+        values: Every parameter of the network's family, where there is one: it says how many
+            steps a neuron has.
         times_held: How many times the steps of its values a frame has, after an adaptation.
 
     Raises:
@@ -82,7 +83,7 @@ def report(
 
     table = metrics.get("layers") or []
     lacking = missing(table, COLUMNS)
-    steps = None if family is None else time_steps(family, architecture or {}, times_held)
+    steps = None if values is None else time_steps(values, times_held)
     found = {}
     if not lacking:
         for profile in profiles:
@@ -96,15 +97,24 @@ def report(
     )
 
 
-def time_steps(family: str, architecture: Mapping[str, Any], times_held: int = 1) -> int | None:
+def family_values(space: Space, architecture: Architecture) -> dict[str, Any] | None:
+    """Return every parameter of an architecture's family; None where the space names none."""
+    return None if space.family is None else get_family(space.family).filled(architecture)
+
+
+def times_held(config: Mapping[str, Any]) -> int:
+    """Return how many times the steps of its architecture an export takes in every frame."""
+    return int((config.get("adapted") or {}).get("times_held", 1))
+
+
+def time_steps(values: Mapping[str, Any], times_held: int = 1) -> int | None:
     """Return how many clock steps a neuron has to say something else in; None without spikes."""
-    values = get_family(family).filled(architecture)
     neuron = values.get("neuron.type", "relu")
-    if neuron == "relu":
+    steps = values.get("ttfs.steps" if neuron == "ttfs" else "neuron.steps_per_frame")
+    if neuron == "relu" or not isinstance(steps, int):
         return None
-    if neuron == "ttfs":  # a window, which no adaptation makes longer
-        return int(values["ttfs.steps"])
-    return int(values["neuron.steps_per_frame"]) * times_held
+    # no adaptation makes a window of spike times longer
+    return steps if neuron == "ttfs" else steps * times_held
 
 
 def absent(columns: Sequence[str]) -> str:

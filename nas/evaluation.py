@@ -13,8 +13,12 @@ from typing import Any, Protocol
 
 import numpy as np
 
+from nas.reserved import set_apart
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
+
+LARGEST = 1e100  # of an objective: squares of differences and volumes of three stay finite
+BITS = 1023  # of an integer that a float can hold
 
 
 @dataclass(frozen=True)
@@ -116,14 +120,19 @@ class DiskFull(Exception):
 
 
 def make_evaluation(
-    job: Job, evaluator: Callable[..., Mapping[str, Any]], space: Space
+    job: Job, evaluator: Callable[..., Mapping[str, Any]], space: Space, *, exits: bool = True
 ) -> Evaluation:
     """Run an evaluator on a job; whatever it raises becomes a failed evaluation.
 
-    Only an interrupt and the like (no ``Exception``) passes through.
+    Args:
+        job: What to evaluate.
+        evaluator: Measures it.
+        space: Names the objectives and the constraints.
+        exits: Whether ``SystemExit`` is a failure as well; else it passes through.
 
     Raises:
         DiskFull: The evaluator found no space to write to.
+        KeyboardInterrupt: A person's interrupt is no failure of the architecture.
     """
     started = time.perf_counter()
     try:
@@ -137,8 +146,13 @@ def make_evaluation(
             amount = constraint.violation(_number(metrics, constraint.quantity, "constraint"))
             if amount > 0:
                 violations[constraint.quantity] = amount
+        metrics = set_apart(metrics)
         error = None
-    except Exception as failure:
+    except KeyboardInterrupt:
+        raise
+    except BaseException as failure:  # sys.exit() must not end the search without a word
+        if isinstance(failure, SystemExit) and not exits:
+            raise
         if _no_space(failure):
             raise DiskFull(str(failure)) from failure
         metrics, objectives, violations = {}, {}, {}
@@ -153,7 +167,7 @@ def make_evaluation(
     )
 
 
-def _no_space(failure: Exception) -> bool:
+def _no_space(failure: BaseException) -> bool:
     if isinstance(failure, OSError):
         return failure.errno in (errno.ENOSPC, errno.EDQUOT)
     # safetensors writes in Rust and keeps no number but the one in its text
@@ -169,24 +183,37 @@ def _number(metrics: Mapping[str, Any], name: str, role: str) -> float:
         raise EvaluationFailed(f"{role} {name!r} is no number: {value!r}")
     if not math.isfinite(value):
         raise EvaluationFailed(f"{role} {name!r} is {value}")
+    if abs(value) > LARGEST:
+        raise EvaluationFailed(
+            f"{role} {name!r} is {value:g}: beyond {LARGEST:g} nothing can be compared;"
+            " raise an exception for what cannot be measured"
+        )
     return float(value)
 
 
-def plain(value: Any) -> Any:
+def plain(value: Any, name: str = "") -> Any:
     """Turn numpy values into JSON types; refuse what JSON cannot hold.
+
+    Args:
+        value: What to turn.
+        name: Of the value, for the error.
 
     Raises:
         EvaluationFailed: A value of another type, for example a tensor.
     """
     if isinstance(value, Mapping):
-        return {str(k): plain(v) for k, v in value.items()}
+        return {str(k): plain(v, f"{name}.{k}" if name else str(k)) for k, v in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(v) for v in value]
+        return [plain(v, name) for v in value]
     if isinstance(value, np.ndarray):
-        return plain(value.tolist())
+        return plain(value.tolist(), name)
     if isinstance(value, np.generic):
-        return value.item()
+        # a long double is its own item
+        value = float(value) if isinstance(value, np.floating) else value.item()
+    if isinstance(value, int) and value.bit_length() > BITS:
+        raise EvaluationFailed(f"{name!r} is an integer of {value.bit_length()} bits")
     if value is None or isinstance(value, bool | int | float | str):
         return value
     kind = f"{type(value).__module__}.{type(value).__name__}"
-    raise EvaluationFailed(f"the evaluator must return plain data, not {kind}")
+    where = f" in {name!r}" if name else ""
+    raise EvaluationFailed(f"the evaluator must return plain data, not {kind}{where}")

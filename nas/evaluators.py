@@ -7,6 +7,7 @@ import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Mapping
+from contextlib import redirect_stdout
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -67,10 +68,11 @@ def load_function(reference: str) -> FunctionEvaluator:
             hint="give file.py:function or package.module:function",
         )
     try:
-        module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
+        with redirect_stdout(sys.stderr):  # stdout is for the result of the command
+            module = _load_file(Path(place)) if place.endswith(".py") else _load_module(place)
     except NasError:
         raise
-    except Exception as error:
+    except (Exception, SystemExit) as error:
         raise NasError(
             f"the evaluator fails while loading: {type(error).__name__}: {error}", where=place
         ) from error

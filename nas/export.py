@@ -16,11 +16,12 @@ import yaml
 from eval.energy.profile import DEFAULT_PROFILE, load_profile, profile_names
 from nas.confirm import FILE as CONFIRM
 from nas.corpus import LATER, OPTIONS
-from nas.energy_report import EnergyReport, report
+from nas.energy_report import EnergyReport, report, times_held
 from nas.evaluation import Evaluation
 from nas.folding import FILE as FOLDS_FILE
 from nas.folding import described, kept_folds, speaker_dependent
 from nas.model_card import model_card
+from nas.out_folder import refuse_taken, writing
 from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
@@ -180,15 +181,13 @@ def write_folder(
         folds: File of the folds to copy, if they are known.
 
     Raises:
-        NasError: The folder exists.
+        NasError: The folder exists, or cannot be made.
     """
-    if folder.exists():
-        raise NasError(
-            "the output folder exists already", where=str(folder), hint="choose another --out"
-        )
+    refuse_taken(folder)
     making = folder.with_name(f".{folder.name}.making")
     shutil.rmtree(making, ignore_errors=True)
-    making.mkdir(parents=True)
+    with writing(folder):
+        making.mkdir(parents=True)
     document = yaml.safe_dump(architecture.as_dict(), sort_keys=False)
     (making / "architecture.yaml").write_text(document, encoding="utf-8")
     if config.get("family"):
@@ -201,7 +200,7 @@ def write_folder(
     _write_json(making / "config.json", full)
     _write_json(making / f"{ENVIRONMENT}.json", environment)
     _write_json(making / "metrics.json", metrics)
-    energy = _energy(architecture, config, metrics)
+    energy = _energy(config, metrics)
     if energy is not None:
         _write_json(making / "energy.json", energy.as_dict())
     if weights is not None:
@@ -241,6 +240,12 @@ def read_folder(folder: Path) -> Exported:
             where=str(folder),
             hint="nas export RUN --out DIR makes one",
         ) from None
+    if not isinstance(config, dict):
+        raise NasError("config.json holds no object", where=str(folder))
+    for part in ("features", "source"):
+        rate = told.get("frame_rate") if isinstance(told := config.get(part), dict) else None
+        if rate is not None and not (isinstance(rate, int | float) and rate > 0):
+            raise NasError(f"frame_rate {rate!r} is none", where=str(folder / "config.json"))
     if config.get("format") != FORMAT:
         raise NasError(
             f"this export has format {config.get('format')!r}, this nas reads {FORMAT}",
@@ -258,24 +263,12 @@ def _environment(folder: Path, config: Mapping[str, Any]) -> Mapping[str, Any]:
     return told if isinstance(told, dict) else {}
 
 
-def times_held(config: Mapping[str, Any]) -> int:
-    """Return how many times the steps of its architecture an export takes in every frame."""
-    return int((config.get("adapted") or {}).get("times_held", 1))
-
-
-def _energy(
-    architecture: Architecture, config: Mapping[str, Any], metrics: Mapping[str, Any]
-) -> EnergyReport | None:
+def _energy(config: Mapping[str, Any], metrics: Mapping[str, Any]) -> EnergyReport | None:
     """Compare under the export's own profile and every packaged one, where that is recorded."""
     own = load_profile(config.get("profile") or DEFAULT_PROFILE)
     others = [p for p in map(load_profile, profile_names()) if p.name != own.name]
-    found = report(
-        metrics,
-        [own, *others],
-        family=config.get("family"),
-        architecture=architecture,
-        times_held=times_held(config),
-    )
+    values, held = config.get("values"), times_held(config)
+    found = report(metrics, [own, *others], values=values, times_held=held)
     return found if found.comparisons else None
 
 

@@ -74,7 +74,7 @@ class Predictor:
         trusted: Collection[str] = (),
         say: Any = lambda _: None,
     ) -> None:
-        from eval.cochlea_features import COCHLEA
+        from eval.encoder_source import COCHLEA
         from eval.process import prepare_cpu
         from nas.hardware.loading import read_model
 
@@ -97,6 +97,11 @@ class Predictor:
         self._encoder: Any = None
         if self.kind == "audio" and self._source.get("encoder") != COCHLEA:
             self._encoder = self._load_encoder(encoder, device, say)
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """What the names of files that it takes end in."""
+        return (".npy",) if self.kind == "features" else SUFFIXES
 
     def _load_encoder(self, asked: str | None, device: str, say: Any) -> Any:
         from eval.encoder import find_encoder, load_encoder
@@ -129,7 +134,13 @@ class Predictor:
             bad: Takes what cannot be used.
             frames: Whether to tell the scores of every beginning of a recording too.
             batch_seconds: Audio that is encoded at a time; 0 for one recording at a time.
+
+        Raises:
+            NasError: Batches of no length.
         """
+        from eval.feature_batches import check_batch_seconds
+
+        check_batch_seconds(batch_seconds)
         left = iter(paths)
         while group := [Path(p) for p in islice(left, GROUP)]:
             yield from self._group(group, bad, frames, batch_seconds)
@@ -233,28 +244,32 @@ class Predictor:
         return scores
 
 
-def recordings_of(given: Iterable[str], listed: Iterable[str] = ()) -> Iterator[Path]:
+def recordings_of(
+    given: Iterable[str], listed: Iterable[str] = (), suffixes: Sequence[str] = SUFFIXES
+) -> Iterator[Path]:
     """Yield the recordings that a person names.
 
     Args:
-        given: Files, folders (what is audio in them, deep, by name), or ``-`` for ``listed``.
-        listed: A path a line.
+        given: Files, folders (what has one of the suffixes in them, deep, by name), or ``-``
+            for ``listed``.
+        listed: A path a line, as any system ends lines.
+        suffixes: Of recordings, in lower case.
 
     Raises:
         NasError: A folder without any, or no such file or folder.
     """
     for name in given:
         if name == "-":
-            yield from (Path(line.rstrip("\n")) for line in listed if line.strip())
+            yield from (Path(line.rstrip("\r\n")) for line in listed if line.strip())
             continue
         path = Path(name).expanduser()
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in (*SUFFIXES, ".npy"))
+            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
             if not found:
                 raise NasError(
                     "no recording in this folder",
                     where=str(path),
-                    hint=f"looked for {' '.join(SUFFIXES)}",
+                    hint=f"looked for {' '.join(suffixes)}",
                 )
             yield from found
         else:

@@ -107,6 +107,26 @@ def open_storage(folder: Path) -> JournalStorage:
     return JournalStorage(JournalFileBackend(str(path), lock_obj=lock))
 
 
+def open_record(folder: Path, name: str) -> tuple[JournalStorage, int]:
+    """Open the journal of a run's folder and find the study ``name`` in it.
+
+    Returns:
+        The storage and the number of the study.
+
+    Raises:
+        NasError: The journal holds no such study, or is no journal.
+    """
+    try:
+        storage = open_storage(folder)
+        return storage, storage.get_study_id_from_name(name)
+    except (KeyError, ValueError):  # ValueError: lines that are no JSON, or no text
+        raise NasError(
+            "this run's record is empty or damaged",
+            where=str(folder / JOURNAL),
+            hint="restore it from a copy, or start a new run",
+        ) from None
+
+
 def constraint_attributes(space: Space, e: Evaluation) -> dict[str, Any]:
     """Return an evaluation's constraints in the form that Optuna stores and understands."""
     return {

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, corpus_for, load
 from nas.executors.workers import Workers
-from nas.export import Exported, read_folder
+from nas.export import Exported
 from nas.folding import KEYS, Split, open_recorded, open_split
 from nas.outer import SAME_COMMAND, Step, measure_outer, summarise
 from nas.outer_evaluator import Model
 from nas.trained_export import write_trained
 from nas.training_folder import ROWS, TRAINING, deliver, finish, open_folder, refuse_existing
+from nas.trusted import read_trained
 from search_spaces.errors import NasError
 from search_spaces.named import NAMED
 
@@ -29,6 +30,7 @@ def retrain(
     folder: Path | None,
     *,
     class_map: str | Path | None = None,
+    trusted: Collection[str] = (),
     split: Mapping[str, Any] | None = None,
     skip_bad: bool | None = None,
     epochs: int | None = None,
@@ -51,6 +53,7 @@ def retrain(
         folder: Where to write the retrained model, or None.
         class_map: YAML file with the class of each label; None takes the search's on the
             search's corpus and no other.
+        trusted: Families outside this package that may be imported.
         split: ``protocol``, ``folds``, ``speaker_dependent``; without any of them, the split of
             the search on its corpus, and the usual one on another.
         skip_bad: Leave out what of the corpus cannot be used; None does as the search did.
@@ -75,10 +78,8 @@ def retrain(
     from eval.process import prepare_cpu
     from eval.training import Recipe
 
-    model = read_folder(exported)
-    family = model.config.get("family")
-    if not family:
-        raise NasError("this architecture has no family to build it", where=str(exported))
+    model = read_trained(exported, trusted)
+    family = model.config["family"]
     if epochs is not None and epochs < 1:
         raise NasError(f"{epochs} epochs train nothing", hint="give 1 or more")
     if folder is not None:

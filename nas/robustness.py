@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from nas.corpus import class_map_for, load
-from nas.export import Exported, read_folder, weights_of
+from nas.export import Exported, weights_of
 from nas.folding import described, open_recorded
+from nas.trusted import read_trained
 from search_spaces.errors import NasError
 
 if TYPE_CHECKING:
@@ -26,6 +27,7 @@ def measure_robustness(
     seed: int,
     *,
     class_map: str | Path | None = None,
+    trusted: Collection[str] = (),
     say: Callable[[str], None],
     step: Step,
 ) -> dict[str, Any]:
@@ -39,6 +41,7 @@ def measure_robustness(
         draws: Repetitions of random disturbances.
         seed: Of the draws.
         class_map: YAML file with the class of each label of ``data``.
+        trusted: Families outside this package that may be imported.
         say: Takes lines about slow preparations.
         step: Told (done, all).
 
@@ -53,7 +56,7 @@ def measure_robustness(
     from eval.robustness import robustness
     from eval.weights import load_network
 
-    model = read_folder(exported)
+    model = read_trained(exported, trusted)
     weights = weights_of(exported)
     prepare_cpu()
     dataset, indices, where = unseen_utterances(model, data, part, class_map=class_map, say=say)
@@ -157,6 +160,13 @@ def unseen(
             where=str(model.folder),
         )
     split = open_recorded(asked, model.config, model.folder, say)
-    outer = split.folding.outer(dataset)[held["test_fold"]]
+    outers = split.folding.outer(dataset)
+    if held["test_fold"] >= len(outers):
+        raise NasError(
+            f"the weights' test fold is number {held['test_fold']} of {len(outers)}",
+            where=str(model.folder),
+            hint="config.json was changed: export it again",
+        )
+    outer = outers[held["test_fold"]]
     fold = outer if part == "test" else split.folding.inner(dataset, outer.fit)[0]
     return fold, f"{part} fold {fold.name} of {dataset.name}"

@@ -21,6 +21,14 @@ from search_spaces.yaml_source import Source, read_yaml
 
 FORMAT = 1
 FILE = "run.yaml"
+KINDS: dict[str, tuple[type, str]] = {
+    "searcher": (str, "a name"),
+    "budget": (int, "a whole number"),
+    "planned": (int, "a whole number"),
+    "seed": (int, "a whole number"),
+    "evaluator": (dict, "a mapping"),
+    "created": (dict, "a mapping"),
+}
 REPORTED = ("torch", "spikingjelly", "optuna", "deap", "transformers", "numpy", "moocore", "ray")
 
 
@@ -82,12 +90,18 @@ class RunConfig:
         data, source = read_yaml(path)
         found = data.get("format") if isinstance(data, dict) else None
         if found != FORMAT:
-            by = data.get("created", {}).get("nas") if isinstance(data, dict) else None
+            created = data.get("created") if isinstance(data, dict) else None
+            by = created.get("nas") if isinstance(created, dict) else None
             raise NasError(
                 f"this run has format {found!r} (nas {by or 'unknown'}), this nas reads {FORMAT}",
                 where=str(path),
                 hint="use the version of nas that made it, or start a new run",
             )
+        for key, (kind, needed) in KINDS.items():
+            value = data.get(key)
+            if not isinstance(value, kind) or isinstance(value, bool):
+                what = f"is {value!r}, not {needed}" if key in data else "is missing"
+                raise source.error((key,), f"damaged configuration: {key} {what}")
         try:
             return cls(
                 space=parse_space(data["space"], Source(f"{path}:space")),

@@ -20,12 +20,13 @@ from nas.record import (
     JOURNAL,
     WriterLock,
     constraint_attributes,
+    open_record,
     open_storage,
     quiet_optuna,
     repair_tail,
 )
 from nas.run_config import RunConfig
-from nas.runs import refuse_existing
+from nas.runs import appearing
 from nas.trials import checkpoint_path, new_trial, read_evaluation, read_job
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
@@ -46,8 +47,7 @@ class Study:
         self.config = config
         self.space = config.space
         self._lock = lock
-        self._storage = open_storage(folder)
-        self._study_id = self._storage.get_study_id_from_name(STUDY_NAME)
+        self._storage, self._study_id = open_record(folder, STUDY_NAME)
         self._done: list[Evaluation] = []
         self._pending: dict[int, tuple[int, Job]] = {}
         self._load()
@@ -65,28 +65,21 @@ class Study:
         to the record, by name.
 
         Raises:
-            NasError: The folder exists.
+            NasError: The folder exists, or cannot be made.
         """
         import optuna
 
-        refuse_existing(folder)
-        folder.parent.mkdir(parents=True, exist_ok=True)
-        making = folder.with_name(f".{folder.name}.making")
-        making.mkdir(exist_ok=True)
-        for left in making.iterdir():  # of an attempt that was killed here
-            left.unlink()
-        config.write(making)
-        for name, content in (files or {}).items():
-            (making / name).write_text(content, encoding="utf-8")
         quiet_optuna()
-        storage = open_storage(making)
-        study = optuna.create_study(
-            study_name=STUDY_NAME,
-            storage=storage,
-            directions=list(config.space.objectives.values()),
-        )
-        study.set_metric_names(list(config.space.objectives))
-        making.replace(folder)
+        with appearing(folder) as making:
+            config.write(making)
+            for name, content in (files or {}).items():
+                (making / name).write_text(content, encoding="utf-8")
+            study = optuna.create_study(
+                study_name=STUDY_NAME,
+                storage=open_storage(making),
+                directions=list(config.space.objectives.values()),
+            )
+            study.set_metric_names(list(config.space.objectives))
         return cls(folder, config, WriterLock(folder))
 
     @classmethod

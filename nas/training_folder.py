@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 from nas.evaluation import plain
+from nas.out_folder import refuse_taken, writing
 from nas.outer import EVENTS, PARTIAL
 from nas.record import WriterLock
 from nas.run_config import describe_environment, differences
@@ -47,7 +48,8 @@ def open_folder(
         The folder, and the lock that keeps other processes out.
 
     Raises:
-        NasError: Another process trains there, or it is the folder of another request.
+        NasError: Another process trains there, it is the folder of another request, or none
+            can be made.
     """
     asked = yaml.safe_load(yaml.safe_dump(plain(request)))
     if out is not None:
@@ -66,17 +68,15 @@ def open_folder(
 
 
 def refuse_existing(out: Path) -> None:
-    """Refuse to write an export where something lies already.
+    """Refuse to write an export where something lies already, or nothing can.
 
     Raises:
-        NasError: It exists.
+        NasError: It exists, or cannot be made.
     """
-    if not out.exists():
-        return
     work = beside(out)
-    if (work / FILE).is_file() and _same(out / TRAINING / FILE, work / FILE):
+    if out.exists() and (work / FILE).is_file() and _same(out / TRAINING / FILE, work / FILE):
         shutil.rmtree(work)  # the export is whole, and the process was killed right after
-    raise NasError("the output folder exists already", where=str(out), hint="choose another --out")
+    refuse_taken(out)
 
 
 def finish(work: Path, result: Mapping[str, Any]) -> None:
@@ -131,7 +131,8 @@ def _is_of(folder: Path, asked: Mapping[str, Any]) -> bool:
 
 def _make(folder: Path, asked: Mapping[str, Any]) -> None:
     making = folder.with_name(f".{folder.name}.making")
-    making.mkdir(parents=True, exist_ok=True)
+    with writing(folder):
+        making.mkdir(parents=True, exist_ok=True)
     document = {"format": FORMAT, "request": asked, "created": describe_environment()}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
     (making / FILE).write_text(text, encoding="utf-8")

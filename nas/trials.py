@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nas.evaluation import Evaluation, Job
+from nas.reserved import set_apart
 from search_spaces.architecture import Architecture
 from search_spaces.space import Space
 
@@ -82,7 +83,7 @@ def read_evaluation(trial: FrozenTrial, space: Space, folder: Path) -> Evaluatio
     amounts = {c.quantity: trial.constraints.get(c.quantity, 0.0) for c in space.constraints}
     return job.outcome(
         objectives=dict(zip(space.objectives, trial.values or [], strict=False)),
-        metrics=result["metrics"],
+        metrics=set_apart(result["metrics"]),  # older records may hold what is now set apart
         error=result["error"],
         violations={q: amount for q, amount in amounts.items() if amount > 0.0},
         seconds=result["seconds"],

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 
 class LateBuffers:
     """Mixed into a module: buffers registered as None are filled by a weights file that has them.
 
-    A file written before, or by a layer nobody changed, has none of them and still fits.
+    A file written before, or by a layer nobody changed, has none of them and still fits. Each is
+    one number; ``late`` says of which type.
     """
 
+    late: ClassVar[Mapping[str, torch.dtype]]
     _buffers: dict[str, Tensor | None]
 
     def _load_from_state_dict(
@@ -28,3 +31,14 @@ class LateBuffers:
         super()._load_from_state_dict(  # type: ignore[misc]
             state_dict, prefix, *args, **kwargs
         )
+
+
+def late_buffers(network: nn.Module) -> dict[str, torch.dtype]:
+    """Return name and type of the numbers that a file may have beyond a network's own tensors."""
+    return {
+        f"{prefix}.{name}" if prefix else name: kind
+        for prefix, module in network.named_modules()
+        if isinstance(module, LateBuffers)
+        for name, kind in module.late.items()
+        if module._buffers[name] is None
+    }

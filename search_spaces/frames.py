@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import ClassVar
+
 import torch
 from torch import Tensor, nn
 
@@ -144,6 +147,7 @@ class FrameRepeat(LateBuffers, nn.Module):
     each: the buffer ``held``, None until then, is how many times as many.
     """
 
+    late: ClassVar[Mapping[str, torch.dtype]] = {"held": torch.int64}
     held: Tensor | None
 
     def __init__(self, steps: int) -> None:

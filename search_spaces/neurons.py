@@ -7,7 +7,8 @@ fraction of it (``benchmarks/throughput.py``); elsewhere spikingjelly's own kern
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import torch
 from spikingjelly.activation_based import neuron, surrogate
@@ -67,6 +68,8 @@ class SpikingNeurons(LateBuffers, neuron.ParametricLIFNode):  # type: ignore[mis
         threshold: Firing threshold, above 0.
     """
 
+    late: ClassVar[Mapping[str, torch.dtype]] = {"gain": torch.float32}
+
     def __init__(self, kind: str, tau: float, threshold: float) -> None:
         super().__init__(
             init_tau=float(tau),
@@ -95,6 +98,8 @@ class IntegrateAndFire(LateBuffers, neuron.IFNode):  # type: ignore[misc]
     Args:
         threshold: Firing threshold, above 0.
     """
+
+    late: ClassVar[Mapping[str, torch.dtype]] = {"gain": torch.float32}
 
     def __init__(self, threshold: float) -> None:
         super().__init__(

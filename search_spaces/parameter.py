@@ -99,8 +99,10 @@ class Parameter:
         """Return the domain's own form of ``value``, or None when it is not in the domain."""
         if self.values is not None:
             if isinstance(self.values, range):
-                fits = isinstance(value, int | float) and not isinstance(value, bool)
-                return int(value) if fits and value in self.values else None
+                # as an int: a range looks for anything else one value after the other
+                fits = isinstance(value, int) or (isinstance(value, float) and value.is_integer())
+                fits = fits and not isinstance(value, bool) and int(value) in self.values
+                return int(value) if fits else None
             try:
                 return self._own.get(_key(value))
             except TypeError:  # unhashable: no scalar

@@ -12,6 +12,9 @@ from search_spaces.errors import nearest
 from search_spaces.parameter import Condition, Parameter, same
 from search_spaces.yaml_source import KeyPath, Source
 
+MOST_LOOKED_AT = 10_000  # values of a parameter that a condition looks at, which lists them
+MOST_BLOCKS = 1_000
+
 
 def resolve(
     parameters: Sequence[Parameter], raw: Mapping[str, Mapping[str, Any]], source: Source
@@ -61,6 +64,12 @@ def _conditions(
                 f"condition on {name!r}, a {kind} parameter",
                 "conditions look at int, choice, bool and stepped parameters with one value",
             )
+        if len(parent.values) > MOST_LOOKED_AT:
+            raise source.error(
+                path,
+                f"condition on {name!r}, which has {len(parent.values):,} values",
+                f"conditions look at parameters of up to {MOST_LOOKED_AT:,}; give it a step",
+            )
         out.append(Condition(name, _allowed(parent, wanted, path, source)))
     return tuple(out)
 
@@ -104,6 +113,10 @@ def _check_repeat(p: Parameter, known: Mapping[str, Parameter], source: Source) 
             path,
             f"{p.repeat!r} cannot count: repeat needs an int parameter, 0 or more, not repeated",
         )
+    if count.high > MOST_BLOCKS:
+        raise source.error(
+            path, f"{p.repeat!r} goes up to {count.high:,} blocks, more than {MOST_BLOCKS:,}"
+        )
     for index in range(int(count.high)):
         if f"{p.name}.{index}" in known:  # the flat names of the record would clash
             raise source.error(
@@ -123,9 +136,11 @@ def _ordered(full: Mapping[str, Parameter], source: Source) -> tuple[Parameter, 
     out: dict[str, Parameter] = {}
 
     def emit(p: Parameter) -> None:
+        if p.name in out:  # or a parameter is come back to on every path that leads to it
+            return
         for parent in p.parents:
             emit(full[parent])
-        out.setdefault(p.name, p)
+        out[p.name] = p
 
     for p in full.values():  # parents first, otherwise as the file has it
         emit(p)
@@ -157,5 +172,5 @@ def _check_reachable(ordered: Sequence[Parameter], source: Source) -> None:
 
 
 def _narrow(mine: dict[str, list[Scalar]], name: str, values: Sequence[Scalar]) -> None:
-    before = mine.get(name)
-    mine[name] = [v for v in values if before is None or any(same(v, b) for b in before)]
+    before = Condition(name, mine[name]) if name in mine else None
+    mine[name] = [v for v in values if before is None or before.holds(v)]

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +21,9 @@ from search_spaces.space_file import DataModel, ParameterModel, RangeModel, Spac
 from search_spaces.yaml_source import KeyPath, Source, read_yaml
 
 PACKAGED = Path(__file__).parent
+
+MOST_STEPS = 10**6  # values of a stepped float: they are listed
+WHOLE = 2**53  # up to here every int is a float too, and the samplers count in both
 
 
 def json_schema() -> dict[str, Any]:
@@ -151,6 +156,12 @@ def _numeric(
     at = (*path, kind)
     if not all(_is_finite(v) for v in bounds):
         raise source.error(at, f"the bounds of {name!r} must be finite numbers")
+    if kind == "int" and max(map(abs, bounds)) > WHOLE:
+        raise source.error(
+            at,
+            f"the bounds of {name!r} lie beyond 2^53 = {WHOLE:,}",
+            "make it a float parameter",
+        )
     if low > high:
         raise source.error(at, f"empty range: {low} is above {high}", f"write [{high}, {low}]")
     if model.log and low <= 0:
@@ -159,6 +170,14 @@ def _numeric(
     whole = kind != "int" or isinstance(step, int)
     if step is not None and not (_is_finite(step) and step > 0 and whole):
         raise source.error((*path, "step"), f"a step of {step} is not a positive {kind}")
+    if kind == "float" and step is not None:
+        steps = (Decimal(str(high)) - Decimal(str(low))) / Decimal(str(step))
+        if steps >= MOST_STEPS:
+            raise source.error(
+                (*path, "step"),
+                f"a step of {step} makes more than {MOST_STEPS:,} values of {name!r}",
+                "give a larger step, or none for a continuous parameter",
+            )
     return Parameter(
         name=name,
         kind="int" if kind == "int" else "float",
@@ -216,10 +235,26 @@ def _explain(error: PydanticError, document: dict[str, Any], source: Source) -> 
     if first["type"] == "literal_error":
         expected = ["maximize", "minimize"] if path[:1] == ("objectives",) else ["true"]
         return source.error(path, f"{value!r} is not valid here", nearest(value, expected))
+    if first["type"] == "bool_type" and path[2:3] in (("choice",), ("when",)):
+        return _no_scalar(path, value, source)
     if path == ("objectives",) and first["type"] in ("too_short", "dict_type"):
         what = "no objective" if not value else "objectives are a mapping of name to direction"
         return source.error(path, what, "for example {wa: maximize, energy: minimize}")
     return source.error(path, f"{_lowered(first['msg'])}, not {value!r}")
+
+
+def _no_scalar(path: KeyPath, value: object, source: Source) -> NasError:
+    """Say what is wrong with a choice, or with the value of a condition, and the way out."""
+    path = path[:4]  # without the type that pydantic tried first
+    if isinstance(value, list) and path[2] == "when":  # pydantic stops above the item
+        at = next(i for i, v in enumerate(value) if not isinstance(v, int | float | str))
+        path, value = (*path, at), value[at]
+    what, hint = f"not {value!r}", "give each value a name"
+    if value is None:
+        what, hint = "not null", "put it in quotes, or write none, which is a word"
+    elif isinstance(value, date):
+        what, hint = f"not the date {value}", f"put it in quotes: '{value}'"
+    return source.error(path, f"a value is a word, a number, true or false, {what}", hint)
 
 
 def _document_path(loc: tuple[int | str, ...], document: dict[str, Any]) -> KeyPath:

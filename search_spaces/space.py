@@ -10,10 +10,12 @@ from typing import Any, Literal
 import numpy as np
 
 from search_spaces.architecture import Architecture, Scalar, Value
+from search_spaces.counting import combinations
 from search_spaces.errors import NasError, nearest
 from search_spaces.parameter import Parameter
 
 Direction = Literal["maximize", "minimize"]
+LISTED = 100  # values of a parameter in an error; of more the bounds
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,8 @@ class Space:
         out = [p.canonical(item) for item in items]
         for item, canonical in zip(items, out, strict=True):
             if canonical is None:
-                domain = list(p.values) if p.values is not None else f"[{p.low}, {p.high}]"
+                few = p.values is not None and len(p.values) <= LISTED
+                domain = list(p.values or ()) if few else f"[{p.low}, {p.high}]"
                 raise NasError(
                     f"parameter {p.name!r} cannot be {item!r}",
                     where=where,
@@ -234,24 +237,8 @@ class Space:
 
     def size(self) -> Size:
         """Count the architectures exactly, conditions and repeats included."""
-        control = {name for p in self.parameters for name in p.parents}
-
-        def count(index: int, chosen: dict[str, Value]) -> int:
-            total = 1
-            for at in range(index, len(self.parameters)):
-                p = self.parameters[at]
-                if not self.is_active(p, chosen):
-                    continue
-                if p.name in control:
-                    rest = (count(at + 1, {**chosen, p.name: v}) for v in p.values or ())
-                    return total * sum(rest)
-                n = len(p.values) if p.values is not None else 1
-                repeats = self.repeats(p, chosen)
-                total *= n ** (1 if repeats is None else repeats)
-            return total
-
         continuous = tuple(p.name for p in self.parameters if p.values is None)
-        return Size(count(0, {}), continuous)
+        return Size(combinations(self), continuous)
 
     def enumerate(self) -> Iterator[Architecture]:
         """Yield every architecture of a finite space, in a fixed order."""

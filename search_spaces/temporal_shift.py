@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+from collections.abc import Mapping
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -31,6 +32,7 @@ class TemporalShift(LateBuffers, nn.Module):
         steps: SNN steps of one frame.
     """
 
+    late: ClassVar[Mapping[str, torch.dtype]] = {"delay": torch.float64}
     delay: Tensor | None
 
     def __init__(self, ratio: float, direction: Direction, steps: int = 1) -> None:

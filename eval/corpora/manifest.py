@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from eval.bad_files import BadFiles
+from eval.bad_files import BadFiles, most_common
 from eval.corpora.classes import ClassMap, map_labels
 from eval.corpora.corpus import Corpus, Kind, Utterance
 from eval.corpora.event_settings import read_settings
@@ -68,7 +68,6 @@ def read_manifest(
     root = path.parent.resolve()
     table: list[tuple[int, Utterance]] = []
     lines: dict[Path, int] = {}
-    kind: Kind | None = None
     for line, row in rows:
         where = f"{path}:{line}"
         with bad.noting():
@@ -79,16 +78,9 @@ def read_manifest(
                     where=where,
                     hint=f"the first is in line {lines[utterance.path]}; remove one",
                 )
-            found = _kind(utterance.path)
-            if kind is not None and found != kind:
-                raise NasError(
-                    f"{utterance.path.name} holds {found}, the rows above {kind}",
-                    where=where,
-                    hint="a corpus is all audio, all features or all events; make two manifests",
-                )
-            kind = found
             lines[utterance.path] = line
             table.append((line, utterance))
+    table, kind = _of_one_kind(path, table, bad)
     bad.settle()
     if kind is None:
         raise NasError("the manifest has no utterances", where=str(path))
@@ -110,6 +102,23 @@ def read_manifest(
         events=read_settings(root) if kind == "events" else None,
         synthetic=synthetic,
     )
+
+
+def _of_one_kind(
+    path: Path, table: list[tuple[int, Utterance]], bad: BadFiles
+) -> tuple[list[tuple[int, Utterance]], Kind | None]:
+    """Return the rows that hold what most do, and what that is; take note of the others."""
+    kinds = [_kind(u.path) for _, u in table]
+    usual = most_common(kinds)
+    for (line, u), kind in zip(table, kinds, strict=True):
+        if kind != usual:
+            error = NasError(
+                f"{u.path.name} holds {kind}, the corpus {usual}",
+                where=f"{path}:{line}",
+                hint="a corpus is all audio, all features or all events; make two manifests",
+            )
+            bad.add(error)
+    return [row for row, kind in zip(table, kinds, strict=True) if kind == usual], usual
 
 
 def _frequent(

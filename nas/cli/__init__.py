@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import io
 import sys
 
 import click
@@ -76,6 +77,9 @@ def cli() -> None:
 
 def main() -> None:
     """Run the command line."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # the name of a file need not be text; as an escape it is, and in JSON it comes back
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         code = cli.main(standalone_mode=False)  # click returns the code of an Exit here
         sys.exit(code if isinstance(code, int) else 0)

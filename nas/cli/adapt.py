@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from nas.cli.options import with_trust
 from nas.cli.output import Out, millijoules, percent, with_output
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out", "folder", type=click.Path(path_type=Path), help="Write the adapted network here."
 )
+@with_trust
 @with_output
 def adapt(
     exported: Path,
@@ -55,6 +57,7 @@ def adapt(
     class_map: str | None,
     part: str | None,
     folder: Path | None,
+    trust: tuple[str, ...],
     out: Out,
 ) -> None:
     """Run an exported network at another frame rate, without training.
@@ -83,6 +86,7 @@ def adapt(
         class_map=class_map,
         part=part,
         folder=folder,
+        trusted=trust,
         say=out.say,
         step=Ticker(out, "methods"),
     )

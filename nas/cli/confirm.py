@@ -36,14 +36,14 @@ def confirm(run: Path, seeds: int, only: tuple[str, ...], out: Out, **places: An
       nas confirm runs/pts_snn-2026-11-21-1 --seeds 3
       nas confirm RUN --only knee --seeds 10 --workers 4
     """  # noqa: D301
+    from nas.cli.look import named
     from nas.confirm import confirm as run_confirm
     from nas.study import Study
 
     study = Study.open(run)
     members = study.front()
     if only:
-        knee = study.knee()
-        members = [knee if h == "knee" and knee else study.find(h) for h in only]
+        members = [named(study, h) for h in only]
     workers, again = workers_of(places), same_command()
     with told_how_to_go_on(out, again):
         result = run_confirm(

@@ -60,7 +60,13 @@ MEANT_FOR = {
     type=click.Choice(["validation", "test"]),
     help="Compare on these speakers of the search's corpus.",
 )
-@click.option("--seed", default=0, show_default=True, help="Of random frames to compare on.")
+@click.option(
+    "--seed",
+    default=0,
+    show_default=True,
+    type=click.IntRange(0),
+    help="Of random frames to compare on.",
+)
 @with_output
 def convert(
     exported: Path,

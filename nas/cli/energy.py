@@ -189,7 +189,9 @@ def _one(
 
 def _recorded(source: Path, hash: str | None) -> tuple[Mapping[str, Any], str, dict[str, Any]]:
     """Return what was measured, a name, and what network it was."""
-    from nas.export import read_folder, times_held
+    from nas.cli.look import named
+    from nas.energy_report import family_values, times_held
+    from nas.export import read_folder
     from nas.study import Study
     from search_spaces.errors import NasError
 
@@ -199,16 +201,10 @@ def _recorded(source: Path, hash: str | None) -> tuple[Mapping[str, Any], str, d
             metrics = json.loads((source / "metrics.json").read_text(encoding="utf-8"))
         except (OSError, ValueError) as error:
             raise NasError(f"cannot read the figures: {error}", where=str(source)) from None
-        network = {"family": model.config.get("family"), "architecture": model.architecture}
-        return (
-            metrics,
-            model.architecture.hash,
-            {**network, "times_held": times_held(model.config)},
-        )
+        told = {"values": model.config.get("values"), "times_held": times_held(model.config)}
+        return metrics, model.architecture.hash, told
     study = Study.open(source)
-    knee = study.knee() if hash == "knee" else None
-    e = knee or study.find(hash)
+    e = named(study, hash)
     if not e.ok:
         raise NasError(f"{e.architecture.hash} failed; it has no energy", where=str(source))
-    network = {"family": study.space.family, "architecture": e.architecture}
-    return e.metrics, e.architecture.hash, network
+    return e.metrics, e.architecture.hash, {"values": family_values(study.space, e.architecture)}

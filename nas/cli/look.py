@@ -28,6 +28,12 @@ def runs(folder: Path | None, out: Out) -> None:
     from nas.study import Study
     from search_spaces.errors import NasError
 
+    if folder is not None and not folder.is_dir():
+        raise NasError(
+            "there is no such folder",
+            where=str(folder),
+            hint="give the folder that holds the runs",
+        )
     rows: list[dict[str, Any]] = []
     for path in list_runs(folder):
         try:
@@ -78,8 +84,7 @@ def show(run: Path, hash: str, out: Out) -> None:
     from nas.study import Study
 
     study = Study.open(run)
-    knee = study.knee() if hash == "knee" else None
-    e = knee or study.find(hash)
+    e = named(study, hash)
 
     def human() -> None:
         out.line(f"{e.architecture.hash} of {study.folder}")
@@ -104,6 +109,26 @@ def show(run: Path, hash: str, out: Out) -> None:
     out.result(document, human, lambda: [e.architecture.hash])
 
 
+def named(study: Study, name: str) -> Evaluation:
+    """Return an evaluation by ``knee`` or the start of its hash.
+
+    Raises:
+        NasError: None or several match, or there is no knee.
+    """
+    from search_spaces.errors import NasError
+
+    if name != "knee":
+        return study.find(name)
+    knee = study.knee()
+    if knee is None:
+        raise NasError(
+            "the front of this run is empty, so it has no knee",
+            where=str(study.folder),
+            hint="no full evaluation succeeded within the constraints; a hash shows any other",
+        )
+    return knee
+
+
 def evaluation_document(e: Evaluation) -> dict[str, Any]:
     """Return an evaluation as plain data."""
     return {
@@ -123,8 +148,9 @@ def _print_confusion(e: Evaluation, out: Out) -> None:
     classes, confusion = e.metrics.get("classes"), e.metrics.get("confusion")
     if classes and confusion:
         out.line("\nconfusion (true class by row)")
-        rows = [[c, *row] for c, row in zip(classes, confusion, strict=True)]
-        out.table(["", *classes], rows)
+        names = [str(c) for c in classes]
+        rows = [[c, *row] for c, row in zip(names, confusion, strict=True)]
+        out.table(["", *names], rows)
 
 
 def _print_layers(e: Evaluation, out: Out) -> None:
@@ -135,13 +161,13 @@ def _print_layers(e: Evaluation, out: Out) -> None:
     rows = [
         [
             row["layer"],
-            row["kind"],
-            f"{row['macs']:,.0f}",
-            f"{row['acs']:,.0f}",
+            row.get("kind", ""),
+            f"{row['macs']:,.0f}" if "macs" in row else "",
+            f"{row['acs']:,.0f}" if "acs" in row else "",
             f"{row.get('compares', 0.0):,.0f}",
-            f"{row['spikes']:,.1f}" if row["neuron_steps"] else "",
+            f"{row['spikes']:,.1f}" if row.get("neuron_steps") and "spikes" in row else "",
             f"{100 * row['rate']:.1f}" if row.get("rate") is not None else "",
-            f"{row['parameters']:,}",
+            f"{row['parameters']:,}" if "parameters" in row else "",
             "digital" if row.get("digital") else "",
         ]
         for row in layers
@@ -155,11 +181,11 @@ def _print_energy(study: Study, e: Evaluation, out: Out) -> None:
     if not e.metrics.get("layers"):
         return
     from nas.cli.energy_tables import print_report
-    from nas.energy_report import absent, report
+    from nas.energy_report import absent, family_values, report
     from nas.repricing import run_profile
 
     profile = run_profile(study)
-    found = report(e.metrics, [profile], family=study.space.family, architecture=e.architecture)
+    found = report(e.metrics, [profile], values=family_values(study.space, e.architecture))
     out.line("")
     if found.lacking:
         out.line(f"no comparisons of its energy: {absent(found.lacking[profile.name])}")

@@ -21,6 +21,10 @@ skip_bad = click.option(
     help="Leave out files and rows that cannot be used.  [default: they are an error]",
 )
 
+with_trust = click.option(
+    "--trust", multiple=True, metavar="MODULE:FAMILY", help="Import this family."
+)
+
 
 def of_recordings(command: Command) -> Command:
     """Give a command ``--precision``, ``--max-seconds`` and ``--skip-bad``."""

@@ -130,8 +130,10 @@ def shown(name: str, value: Any) -> str:
     """Format a metric for people, in the unit of :func:`heading`."""
     if value is None:
         return "-"
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return str(value)  # one's own evaluator may call anything so
     if name in SHARES:
         return percent(value)
-    if name.startswith("energy") and isinstance(value, int | float):
+    if name.startswith("energy"):
         return millijoules(value)
     return f"{value:.4g}" if isinstance(value, float) else str(value)

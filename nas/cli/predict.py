@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import click
 
+from nas.cli.options import with_trust
 from nas.cli.output import Out, percent, with_output
 
 
@@ -20,10 +22,11 @@ from nas.cli.output import Out, percent, with_output
 @click.option("--device", help="Of the encoder: auto, cpu or cuda.  [default: auto]")
 @click.option(
     "--batch-seconds",
-    type=click.FloatRange(0),
+    type=float,
+    metavar="S",
     help="Audio encoded at a time; 0: one recording.  [default: 30]",
 )
-@click.option("--trust", multiple=True, metavar="MODULE:FAMILY", help="Import this family.")
+@with_trust
 @click.option("--skip-bad", is_flag=True, help="Leave out what cannot be used; exit code 0.")
 @with_output
 def predict(
@@ -39,10 +42,10 @@ def predict(
 ) -> None:
     """Predict recordings with an exported network.
 
-    AUDIO is a file, a folder (everything in it that is audio), or - for a list on standard
-    input, a path a line. The encoder of the training is loaded; another one is refused.
-    --json prints a line of JSON for every recording, as it comes. Exit code 2 if any recording
-    cannot be used, after those that can.
+    AUDIO is a file, a folder (everything in it that is audio; .npy for a network of features),
+    or - for a list on standard input, a path a line. The encoder of the training is loaded;
+    another one is refused. --json prints a line of JSON for every recording, as it comes. Exit
+    code 2 if any recording cannot be used, after those that can.
 
     \b
     Examples:
@@ -57,10 +60,12 @@ def predict(
         exported, encoder=encoder, device=device or "auto", trusted=trust, say=out.say
     )
     bad = BadFiles(skip=skip_bad, offer=True)
-    listed: Iterable[str] = sys.stdin if "-" in audio else ()
+    # names are bytes, and need not be text in anything
+    listed: Iterable[str] = map(os.fsdecode, sys.stdin.buffer) if "-" in audio else ()
+    recordings = recordings_of(audio, listed, predictor.suffixes)
     room = BATCH_SECONDS if batch_seconds is None else batch_seconds
     done, heard, encoding, deciding = 0, 0.0, 0.0, 0.0
-    for p in predictor(recordings_of(audio, listed), bad, frames=frames, batch_seconds=room):
+    for p in predictor(recordings, bad, frames=frames, batch_seconds=room):
         done, heard = done + 1, heard + p.seconds
         encoding, deciding = encoding + p.encoder_seconds, deciding + p.head_seconds
         if out.mode == "json":

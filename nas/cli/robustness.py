@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from nas.cli.fold_options import warn
+from nas.cli.options import with_trust
 from nas.cli.output import Out, percent, with_output
 
 
@@ -22,7 +23,8 @@ from nas.cli.output import Out, percent, with_output
     help="Speakers of the search's corpus to measure on.  [default: validation]",
 )
 @click.option("--draws", default=5, show_default=True, type=click.IntRange(1))
-@click.option("--seed", default=0, show_default=True)
+@click.option("--seed", default=0, show_default=True, type=click.IntRange(0))
+@with_trust
 @with_output
 def robustness(
     exported: Path,
@@ -31,6 +33,7 @@ def robustness(
     part: str | None,
     draws: int,
     seed: int,
+    trust: tuple[str, ...],
     out: Out,
 ) -> None:
     """Measure what an exported network loses to clock steps, jitter, lost spikes, weight bits.
@@ -50,7 +53,15 @@ def robustness(
 
     ticker = Ticker(out, "conditions")
     result = measure_robustness(
-        exported, data, part, draws, seed, class_map=class_map, say=out.say, step=ticker
+        exported,
+        data,
+        part,
+        draws,
+        seed,
+        class_map=class_map,
+        trusted=trust,
+        say=out.say,
+        step=ticker,
     )
 
     def human() -> None:

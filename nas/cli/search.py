@@ -35,7 +35,7 @@ Examples:
 @click.option(
     "--searcher", help="auto, nsga2, tpe, gp, local or random.  [default: the space's, else auto]"
 )
-@click.option("--seed", type=int, help="Of everything random.  [default: 0]")
+@click.option("--seed", type=click.IntRange(0), help="Of everything random.  [default: 0]")
 @click.option("--out", "out_folder", help="Folder of the run.  [default: runs/<space>-<date>-<n>]")
 @click.option("--resume", metavar="RUN", help="Go on with an interrupted run.")
 @click.option("--evaluator", help="file.py:function or package.module:function.")
@@ -119,6 +119,11 @@ def search(out_folder: str | None, out: Out, **options: Any) -> None:
         print_front(study, out)
         for name, row in study.baselines().items():
             out.line(f"{name}: wa {shown('wa', row['wa'])} %, ua {shown('ua', row['ua'])} %")
+        left = study.config.budget - study.spent
+        if left >= 1:
+            out.line(f"{left:g} units are left over: nothing new can be drawn from the space")
+        if not study.front():
+            return
         trained = study.config.evaluator.get("kind") == "corpus"
         confirm = f"nas confirm {study.folder}, " if trained else ""
         out.line(f"next: {confirm}nas export {study.folder} --out best/")

@@ -2,9 +2,18 @@
 
 from __future__ import annotations
 
+import math
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
 import click
 
 from nas.cli.output import Out, with_output
+
+if TYPE_CHECKING:
+    from search_spaces.yaml_source import Source
 
 
 @click.group()
@@ -13,6 +22,8 @@ def space() -> None:
 
     A space is given by the path of its YAML file, or by name among the packaged ones.
     """
+    # a count has more digits than Python prints unasked, where many blocks have many values
+    sys.set_int_max_str_digits(0)
 
 
 @space.command("list")
@@ -46,18 +57,27 @@ def check(space: str, out: Out) -> None:
 
     Example: nas space check pts_snn.yaml
     """
+    from nas.searchers import GUIDED, SEARCHERS
+    from search_spaces.errors import nearest
     from search_spaces.families import get_family
     from search_spaces.schema import find_space, load_space
     from search_spaces.yaml_source import read_yaml
 
     found = load_space(space)
+    _, source = read_yaml(find_space(space))
+    name = found.searcher
+    if name is not None and name.removesuffix(GUIDED) not in SEARCHERS:
+        raise source.error(("searcher",), f"unknown searcher {name!r}", nearest(name, SEARCHERS))
     profile = None
     if found.profile is not None:
         from eval.energy.profile import load_profile
 
-        profile = load_profile(found.profile)
+        with _standing(source, *_profile_path(found.definition["objectives"])):
+            profile = load_profile(found.profile)
     if found.family is not None:
-        get_family(found.family).check_space(found, read_yaml(find_space(space))[1])
+        with _standing(source, "family"):
+            family = get_family(found.family)
+        family.check_space(found, source)
     size = found.size()
 
     def human() -> None:
@@ -156,7 +176,29 @@ def schema(out: Out) -> None:
     out.result(document, lambda: out.line(json.dumps(document, indent=2)))
 
 
+@contextmanager
+def _standing(source: Source, *path: str) -> Iterator[None]:
+    """Say where in the space the cause stands of an error that names no file."""
+    from search_spaces.errors import NasError
+
+    try:
+        yield
+    except NasError as error:
+        name, _, key = (error.where or "").partition(":")
+        if name and not name.startswith("<"):
+            raise  # in a file of its own
+        below = (*path, *key.split(".")) if key else path
+        raise source.error(below, error.what, error.hint) from None
+
+
+def _profile_path(objectives: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the key of a space's profile."""
+    long = {str(k): v for k, v in objectives.items() if isinstance(v, Mapping)}
+    return ("objectives", next(k for k in long if long[k].get("profile") is not None), "profile")
+
+
 def _counted(discrete: int, continuous: tuple[str, ...]) -> str:
+    number = f"{discrete:,}" if discrete < 10**30 else f"about 10^{math.log10(discrete):.0f}"
     if not continuous:
-        return f"{discrete:,} architectures"
-    return f"{discrete:,} architectures, times the continuous {', '.join(continuous)}"
+        return f"{number} architectures"
+    return f"{number} architectures, times the continuous {', '.join(continuous)}"

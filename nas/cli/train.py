@@ -9,7 +9,7 @@ import click
 
 from nas.cli.confirm import Ticker, interval_cells, told_how_to_go_on
 from nas.cli.fold_options import warn, with_folds
-from nas.cli.options import same_command, skip_bad, with_workers, workers_of
+from nas.cli.options import same_command, skip_bad, with_trust, with_workers, workers_of
 from nas.cli.output import Out, millijoules, percent, with_output
 
 
@@ -29,6 +29,7 @@ from nas.cli.output import Out, millijoules, percent, with_output
 )
 @click.option("--out", "folder", type=click.Path(path_type=Path), help="Keep trained weights.")
 @with_folds
+@with_trust
 @with_workers("Training")
 @with_output
 def train(
@@ -43,6 +44,7 @@ def train(
     protocol: str | None,
     folds: str | None,
     speaker_dependent: bool,
+    trust: tuple[str, ...],
     out: Out,
     **places: Any,
 ) -> None:
@@ -72,6 +74,7 @@ def train(
             seeds,
             folder,
             class_map=class_map,
+            trusted=trust,
             split=split,
             skip_bad=skip_bad,
             epochs=epochs,

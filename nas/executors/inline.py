@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Generator, Iterable
+from contextlib import redirect_stdout
 
 from nas.evaluation import Evaluation, Evaluator, Job, make_evaluation
 from search_spaces.space import Space
@@ -20,4 +22,6 @@ class InlineExecutor:
         for job in jobs:
             if job is None:
                 raise RuntimeError("the jobs wait for an evaluation, and none runs")
-            yield make_evaluation(job, self._evaluator, self._space)
+            with redirect_stdout(sys.stderr):  # stdout is for the result of the command
+                evaluation = make_evaluation(job, self._evaluator, self._space)
+            yield evaluation

@@ -137,7 +137,8 @@ class Bench:
 
     def _evaluated(self, job: Job, files: dict[str, Path]) -> Outcome:
         try:
-            evaluation = make_evaluation(job, self.evaluator, self.payload.space)
+            # Ray ends a worker (SIGTERM) by SystemExit, which is no architecture's failure
+            evaluation = make_evaluation(job, self.evaluator, self.payload.space, exits=False)
         except DiskFull as error:
             return Outcome(None, problem=str(error), disk=self.shared)
         left = {role: path.read_bytes() for role, path in files.items() if path.is_file()}

@@ -23,12 +23,12 @@ from nas.hardware.loading import (
     LARGEST_TEXT,
     Model,
     Shape,
-    check_family,
     check_values,
     skeleton,
 )
 from nas.hardware.outputs import made_whole
 from nas.hardware.tensors import check_declared, read_header, read_tensors
+from nas.trusted import trusted_family
 from search_spaces.errors import NasError
 from search_spaces.ttfs import integer_weights
 
@@ -140,8 +140,7 @@ def read_fixed_point(folder: str | Path, trusted: Collection[str] = ()) -> nn.Mo
     """
     folder = Path(folder)
     told = _description(folder)
-    family = told["family"]
-    check_family(family, trusted, folder)
+    family = trusted_family(told, trusted, folder)
     shape: Shape = (
         tuple(told["input_shape"])
         if isinstance(told["input_shape"], list)

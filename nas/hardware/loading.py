@@ -19,11 +19,14 @@ from torch import nn
 
 from nas.export import Exported, read_folder, weights_of
 from nas.hardware.tensors import Declared, check_declared, read_header, read_tensors
-from search_spaces.errors import NasError, nearest
-from search_spaces.families import FAMILIES, get_family
+from nas.trusted import trusted_family
+from search_spaces.buffers import late_buffers
+from search_spaces.errors import NasError
+from search_spaces.families import get_family
 from search_spaces.ttfs import TTFSNetwork
 
 LARGEST_TEXT = 2**24  # bytes of a JSON or YAML file; a real one has some kilobytes
+LARGEST_LATE = 2**16  # steps a frame, steps of a delay, or a gain
 MOST_CLASSES = 10_000
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib")
 
@@ -81,10 +84,7 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     folder = Path(folder)
     exported = _read_text(folder)
     config = exported.config
-    family = config.get("family")
-    if not isinstance(family, str):
-        raise NasError("this architecture has no family to build it", where=str(folder))
-    check_family(family, trusted, folder)
+    family = trusted_family(config, trusted, folder)
     classes = _classes(config, folder)
     weights = _only_safetensors(folder)
     declared = read_header(weights)
@@ -92,14 +92,26 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     values = exported.architecture
     try:
         with torch.device("meta"):  # shapes without memory
-            needed = skeleton(family, values, shape, len(classes)).state_dict()
+            empty = skeleton(family, values, shape, len(classes))
     except (RuntimeError, OverflowError, TypeError, ValueError) as error:
         raise NasError(f"this architecture cannot be built: {error}", where=str(folder)) from None
-    expected = {k: (tuple(v.shape), v.dtype) for k, v in needed.items()}
-    check_declared(expected, declared, weights)
+    expected: Declared = {k: (tuple(v.shape), v.dtype) for k, v in empty.state_dict().items()}
+    # a network that was adapted to another frame rate has these as well
+    late = {k: kind for k, kind in late_buffers(empty).items() if k in declared}
+    check_declared({**expected, **{k: ((), kind) for k, kind in late.items()}}, declared, weights)
+    tensors = read_tensors(weights)
+    _check_late({k: tensors[k] for k in late}, weights)
     network = skeleton(family, values, shape, len(classes))
-    network.load_state_dict(read_tensors(weights))
+    network.load_state_dict(tensors)
     return Model(exported, network.eval(), family, shape, classes)
+
+
+def _check_late(tensors: Mapping[str, torch.Tensor], weights: Path) -> None:
+    """Refuse what no adaptation leaves: memory and time of a network grow with these."""
+    for name, tensor in tensors.items():
+        least = 0.0 if tensor.is_floating_point() else 1.0
+        if not least <= float(tensor) <= LARGEST_LATE:
+            raise NasError(f"{name} is {float(tensor):g}", where=str(weights))
 
 
 def skeleton(family: str, values: Mapping[str, Any], shape: Shape, n_classes: int) -> nn.Module:
@@ -113,26 +125,6 @@ def skeleton(family: str, values: Mapping[str, Any], shape: Shape, n_classes: in
         network.fold()
         network.view = network.spiking_view()
     return network
-
-
-def check_family(family: str, trusted: Collection[str], folder: Path) -> None:
-    """Refuse a family whose building would import code that a folder names.
-
-    Raises:
-        NasError: It is neither of this package nor trusted.
-    """
-    if family in FAMILIES or family in trusted:
-        return
-    if ":" not in family:
-        raise NasError(
-            f"unknown family {family!r}", where=str(folder), hint=nearest(family, FAMILIES)
-        )
-    raise NasError(
-        f"family {family!r} is none of this package's, and building it would run its code",
-        where=str(folder),
-        hint=f"if you trust it: nas predict --trust {family}, in Python"
-        f" load(folder, trusted=[{family!r}])",
-    )
 
 
 def _read_text(folder: Path) -> Exported:

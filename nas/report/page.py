@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
@@ -99,7 +100,8 @@ def write_page(path: Path, html: str) -> None:
         temporary.write_text(html, encoding="utf-8")
         temporary.replace(path)
     except OSError as error:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # what keeps it from being written may keep it there
+            temporary.unlink(missing_ok=True)
         raise NasError(f"cannot write the page: {error.strerror}", where=str(path)) from None
 
 

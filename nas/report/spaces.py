@@ -7,7 +7,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from nas.evaluation import Evaluation
+from nas.evaluation import LARGEST, Evaluation
 from nas.report.data import RunData
 from nas.report.importance import LEAST, importance, quantile
 from nas.report.panel import Panel, slug
@@ -132,7 +132,8 @@ def parameter_axis(parameter: Parameter, name: str, values: Sequence[Any]) -> di
 
 def measured_axis(words: str, name: str, members: Sequence[Evaluation]) -> dict[str, Any]:
     """Return an objective as an axis, its values in the unit of its label."""
-    values = [e.objectives[name] for e in members]
+    # older records may hold what fails now: 1.8e308 for infinity
+    values = [max(-LARGEST, min(e.objectives[name], LARGEST)) for e in members]
     log = logarithmic(values)
     places = [_scaled(factor(name) * v, log) for v in values]
     low, high = min(places), max(places)

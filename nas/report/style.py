@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
@@ -82,9 +83,10 @@ def axis(name: str, direction: Direction | None, values: Iterable[float]) -> dic
 def log_ticks(low: float, high: float) -> list[float]:
     """Return 1, 2 and 5 of every decade between two positive values; far apart, only 1."""
     steps = (1, 2, 5) if high <= 100 * low else (1, 3) if high <= 1e4 * low else (1,)
+    high = min(high, sys.float_info.max)  # a value in other units may be more than a float
     decades = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
     every = [float(f"{m}e{k}") for k in decades for m in steps]
-    return [v for v in every if low / 2 <= v <= 2 * high]
+    return [v for v in every if low / 2 <= v <= 2 * high and 0.0 < v < math.inf]
 
 
 def decimal(value: float) -> str:

@@ -59,7 +59,9 @@ class NSGA2Searcher:
         feasible = [e for e in archive.full if e.feasible]
         members = _individuals(archive, feasible)
         if len(members) > self.population:
-            members = tools.selNSGA2(members, self.population, nd="log")
+            # DEAP's faster sort takes two objectives or more
+            sort = "log" if len(self.space.objectives) > 1 else "standard"
+            members = tools.selNSGA2(members, self.population, nd=sort)
         for rank in tools.sortNondominated(members, len(members)):
             assignCrowdingDist(rank)
         missing = self.population - len(members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -10,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from nas.evaluation import DiskFull, Evaluation, Job
+from nas.evaluation import DiskFull, Evaluation, Job, make_evaluation
 from nas.executors import Executor
 from nas.executors.inline import InlineExecutor
 from nas.executors.ray import RayExecutor
@@ -132,6 +133,41 @@ def no_space(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[s
 def test_a_full_disk_is_no_failure_of_an_architecture(make: Make) -> None:
     with pytest.raises((OSError, DiskFull), match="No space left"):
         run(make(no_space), jobs(1, []))
+
+
+@pytest.mark.parametrize("stop", [SystemExit, SystemExit(0), GeneratorExit])
+def test_inline_an_exit_is_a_failed_evaluation(stop: Any) -> None:
+    """A search that ended with it would have said nothing, with exit code 0."""
+
+    def evaluator(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        raise stop
+
+    results = list(InlineExecutor(evaluator, SPACE).map(jobs(2, [])))
+    assert [e.ok for e in results] == [False, False]
+    assert "Exit" in (results[0].error or "")
+
+
+def test_an_exit_of_a_worker_of_ray_is_left_to_ray() -> None:
+    """A worker that is told to end (SIGTERM) says so by SystemExit, in the midst of a job."""
+
+    def evaluator(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        raise SystemExit(1)
+
+    [job] = jobs(1, [])
+    with pytest.raises(SystemExit):
+        make_evaluation(job, evaluator, SPACE, exits=False)
+
+
+def test_inline_what_an_evaluator_prints_is_no_result(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    def evaluator(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        sys.stdout.write("epoch 1\n")
+        return {"ua": 0.5}
+
+    for _ in InlineExecutor(evaluator, SPACE).map(jobs(1, [])):
+        sys.stdout.write("between\n")
+    assert capsys.readouterr() == ("between\n", "epoch 1\n")
 
 
 def test_inline_an_interrupt_passes_through() -> None:

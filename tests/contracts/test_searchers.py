@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import pickle
 import random
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -18,22 +19,22 @@ from search_spaces.architecture import Architecture
 from search_spaces.schema import load_space
 from search_spaces.space import Space
 
-SPACE = load_space(
-    {
-        "name": "contract",
-        "parameters": {
-            "depth": {"int": [0, 3]},
-            "width": {"choice": [8, 16, 32]},
-            "shift": {"choice": [0, 0.25], "repeat": "depth"},
-            "kind": {"choice": ["a", "b"]},
-            "tau": {"float": [1.1, 8], "log": True, "when": {"kind": "a"}},
-            "gain": {"float": [0.0, 1.0], "step": 0.25, "when": {"kind": "b"}},
-            "bias": "bool",
-        },
-        "objectives": {"ua": "maximize", "energy": "minimize", "latency": "minimize"},
-        "constraints": {"energy": {"max": 60}},
-    }
-)
+DOCUMENT: dict[str, Any] = {
+    "name": "contract",
+    "parameters": {
+        "depth": {"int": [0, 3]},
+        "width": {"choice": [8, 16, 32]},
+        "shift": {"choice": [0, 0.25], "repeat": "depth"},
+        "kind": {"choice": ["a", "b"]},
+        "tau": {"float": [1.1, 8], "log": True, "when": {"kind": "a"}},
+        "gain": {"float": [0.0, 1.0], "step": 0.25, "when": {"kind": "b"}},
+        "bias": "bool",
+    },
+    "objectives": {"ua": "maximize", "energy": "minimize", "latency": "minimize"},
+    "constraints": {"energy": {"max": 60}},
+}
+SPACE = load_space(DOCUMENT)
+ONE = load_space({**DOCUMENT, "objectives": {"energy": "minimize"}})
 
 
 NAMES = sorted(SEARCHERS) + [name + GUIDED for name in sorted(SEARCHERS) if name != "auto"]
@@ -100,6 +101,22 @@ def test_it_proposes_architectures_of_the_space(searcher: Searcher, name: str, n
     assert 1 <= len(proposed) <= n
     for a in proposed:
         assert SPACE.architecture(a.as_dict()) == a
+
+
+@pytest.mark.parametrize("name", ARCHIVES)
+@pytest.mark.parametrize("searcher_name", QUICK)
+def test_one_objective_is_enough(searcher_name: str, name: str) -> None:
+    """Not every sort and volume of a library takes a single column."""
+    several = ARCHIVES[name]
+    alone = [
+        replace(e, objectives={k: v for k, v in e.objectives.items() if k == "energy"})
+        for e in several.evaluations
+    ]
+    archive = Archive(ONE, alone, several.pending)
+    proposed = make_searcher(searcher_name, ONE, 100).propose(archive, 2, np.random.default_rng(0))
+    assert 1 <= len(proposed) <= 2
+    for a in proposed:
+        assert ONE.architecture(a.as_dict()) == a
 
 
 @pytest.mark.parametrize("name", ARCHIVES)

@@ -1,12 +1,17 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 import soundfile
 
-from eval.audio import read_audio, read_features
+from eval.audio import audio_seconds, read_audio, read_features
+from eval.audio_quality import audio_quality
+from eval.cache import file_sha256
+from eval.file_digests import file_digest
 from search_spaces.errors import NasError
 
 
@@ -30,6 +35,20 @@ def test_formats(name: str, tolerance: float, tmp_path: Path) -> None:
     np.testing.assert_allclose(read_audio(tmp_path / name), tone(16_000), atol=tolerance)
 
 
+@pytest.mark.parametrize("rate", [16_000, 44_100])
+def test_a_stream_whose_header_gives_no_length(rate: int, tmp_path: Path) -> None:
+    whole, stream = tmp_path / "whole.flac", tmp_path / "stream.flac"
+    soundfile.write(whole, tone(rate, 62.0), rate)
+    content = bytearray(whole.read_bytes())
+    content[21] &= 0xF0  # the total of samples: 36 bits of the first block of metadata
+    content[22:26] = bytes(4)
+    stream.write_bytes(content)
+    np.testing.assert_array_equal(read_audio(stream), read_audio(whole))
+    np.testing.assert_array_equal(read_audio(stream, 31.0), read_audio(whole, 31.0))
+    assert audio_seconds(stream) == audio_seconds(whole) == 62.0
+    assert audio_quality(stream) == audio_quality(whole)
+
+
 def test_channels_are_averaged(tmp_path: Path) -> None:
     x = tone(16_000)
     both = np.stack([x, -0.5 * x], axis=1)
@@ -43,8 +62,31 @@ def test_what_is_no_audio(tmp_path: Path) -> None:
     with pytest.raises(NasError, match="cannot read the audio") as caught:
         read_audio(path)
     assert caught.value.where == str(path)
-    with pytest.raises(NasError, match="cannot read the audio"):
-        read_audio(tmp_path / "absent.wav")
+
+
+@pytest.mark.parametrize("read", [read_audio, read_features])
+def test_what_is_not_there_is_not_called_unreadable(
+    read: Callable[[Path], np.ndarray], tmp_path: Path
+) -> None:
+    with pytest.raises(NasError, match="no such file") as caught:
+        read(tmp_path / "absent")
+    assert caught.value.where == str(tmp_path / "absent")
+    with pytest.raises(NasError, match="Is a directory"):  # not libsndfile's "System error"
+        read(tmp_path)
+
+
+def test_a_name_that_is_no_text_in_utf_8(tmp_path: Path) -> None:
+    path = tmp_path / os.fsdecode(b"\xe4rger.wav")
+    soundfile.write(os.fsencode(path), tone(16_000), 16_000)
+    assert len(read_audio(path)) == 8_000
+    assert audio_quality(path).seconds == 0.5
+    assert file_digest(path) == file_sha256(path)
+    os.truncate(path, 30)
+    for read in (read_audio, audio_quality):
+        with pytest.raises(NasError, match="cannot read the audio") as caught:
+            read(path)
+        assert caught.value.where == str(path)
+        assert "rger" not in caught.value.what  # once is enough
 
 
 @pytest.mark.parametrize(("samples", "told"), [(0, "0.0 ms"), (399, "24.9 ms")])

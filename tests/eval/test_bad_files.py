@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -12,8 +13,9 @@ import soundfile
 
 from eval.audio import audio_blocks
 from eval.bad_files import SHOWN
+from eval.check import check_corpus
 from eval.encoder import Encoder
-from eval.features import load_dataset
+from eval.features import load_dataset, load_features
 from search_spaces.errors import NasError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -241,6 +243,68 @@ def test_bad_features_can_be_left_out(feature_corpus: Path) -> None:
         assert np.diff(data.offsets).tolist() == [2, 4, 6, 7]
         assert {Path(s["file"]).name for s in data.source["skipped"]} == {"1.npy", "3.npy"}
     assert sum(r.startswith("reading") for r in reads) == 1
+
+
+def test_one_file_of_another_width_is_the_odd_one_wherever_it_stands(
+    feature_corpus: Path,
+) -> None:
+    np.save(feature_corpus / "0.npy", np.zeros((4, 9)))
+    with pytest.raises(NasError, match="frames of 9 dimensions") as caught:
+        load_dataset(feature_corpus)
+    assert caught.value.where == str(feature_corpus / "0.npy")
+    [broken] = check_corpus(feature_corpus, print)["broken"]
+    data = load_dataset(feature_corpus, skip_bad=True)
+    assert (len(data), data.dim) == (5, 5)
+    [skipped] = data.source["skipped"]
+    assert skipped["file"] == broken["path"] == str(feature_corpus / "0.npy")
+
+
+def test_of_widths_equally_many_the_first_counts(feature_corpus: Path) -> None:
+    for i in range(3):
+        np.save(feature_corpus / f"{i}.npy", np.zeros((4, 9)))
+    assert load_dataset(feature_corpus, skip_bad=True).dim == 9
+    broken = check_corpus(feature_corpus, print)["broken"]
+    assert [Path(b["path"]).name for b in broken] == ["3.npy", "4.npy", "5.npy"]
+
+
+def test_what_was_left_out_by_older_rules_is_looked_at_again(
+    feature_corpus: Path, own_cache: Path
+) -> None:
+    np.save(feature_corpus / "0.npy", np.zeros((4, 9)))
+    load_dataset(feature_corpus, skip_bad=True)
+    [kept] = (own_cache / "features").glob("*.left-out.json")
+    older = json.loads(kept.read_text()) | {"why": {"1": "frames of 5 dimensions"}}
+    del older["rules"]
+    kept.write_text(json.dumps(older))
+    data = load_dataset(feature_corpus, skip_bad=True)
+    assert [Path(s["file"]).name for s in data.source["skipped"]] == ["0.npy"]
+
+
+def test_one_file_of_another_kind_is_the_odd_one_wherever_it_stands(
+    audio_corpus: Path, waveform_encoder: Path
+) -> None:
+    manifest = audio_corpus / "manifest.csv"
+    np.save(audio_corpus / "x.npy", np.zeros((4, 9)))
+    header, *rows = manifest.read_text().splitlines()
+    manifest.write_text("\n".join([header, "x.npy,joy,s1", *rows]))
+    with pytest.raises(NasError, match=r"x\.npy holds features, the corpus audio") as caught:
+        load_dataset(audio_corpus, encoder=waveform_encoder)
+    assert caught.value.where == f"{manifest}:2"
+    data = load_dataset(audio_corpus, encoder=waveform_encoder, skip_bad=True)
+    assert len(data) == 6
+    assert [s["file"] for s in data.source["skipped"]] == [f"{manifest}:2"]
+
+
+def test_features_made_of_the_good_files_before_may_be_damaged(feature_corpus: Path) -> None:
+    """They are found only after the bad ones were."""
+    made = load_features(feature_corpus).made
+    (made.folder / "macs.npy").unlink()
+    (feature_corpus / "bad.npy").write_bytes(b"nothing")
+    with (feature_corpus / "manifest.csv").open("a") as file:
+        file.write("bad.npy,joy,s1\n")
+    again = load_features(feature_corpus, skip_bad=True)
+    assert again.made.key == made.key
+    assert len(again.dataset) == 6
 
 
 def test_bad_event_files_can_be_left_out(tmp_path: Path) -> None:

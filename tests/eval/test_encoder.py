@@ -151,6 +151,12 @@ def test_no_such_encoder(tmp_path: Path) -> None:
     assert "save_pretrained" in str(caught.value.hint)
 
 
+def test_what_has_no_weights_is_not_offered_as_what_is_missing() -> None:
+    with pytest.raises(NasError, match="'cochlea' is a computation without weights") as caught:
+        find_encoder("cochlea")
+    assert "did you mean" not in str(caught.value)
+
+
 def test_missing_weights_are_no_random_weights(waveform_encoder: Path, tmp_path: Path) -> None:
     from safetensors.torch import load_file, save_file
 

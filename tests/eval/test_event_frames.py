@@ -16,7 +16,7 @@ from eval import event_frames
 from eval.check import check_corpus
 from eval.corpora import corpus_kind, open_corpus, resolved
 from eval.event_frames import Sampling, starts, to_unit
-from eval.features import load_dataset
+from eval.features import load_dataset, load_features
 from search_spaces.errors import NasError
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -240,6 +240,21 @@ def test_mistakes_in_the_settings(text: str, where: str, what: str, events_folde
     assert what in str(caught.value)
 
 
+def test_damaged_clips_are_cut_again(events_folder: Path) -> None:
+    made = load_features(events_folder)
+    before = np.array(made.dataset.frames)
+    for harm in (
+        lambda f: (f / "told.json").unlink(),
+        lambda f: (f / "told.json").write_text(""),
+        lambda f: (f / "frames.npy").write_bytes(b""),
+    ):
+        harm(made.made.folder)
+        said: list[str] = []
+        data = load_features(events_folder, say=said.append).dataset
+        assert any("are damaged, so they are made again" in line for line in said)
+        np.testing.assert_array_equal(data.frames, before)
+
+
 # -- kinds -------------------------------------------------------------------------------------
 
 
@@ -264,7 +279,7 @@ def test_the_header_of_an_npy_file_says_what_it_holds(
     assert corpus_kind(feature_corpus) == "features"
     assert load_dataset(events_folder).frames.shape == of_archives.shape
     write_manifest(events_folder, *lines[:4], f"{feature_corpus / '4.npy'},anger,s3")
-    with pytest.raises(NasError, match=r"4\.npy holds features, the rows above events") as caught:
+    with pytest.raises(NasError, match=r"4\.npy holds features, the corpus events") as caught:
         open_corpus(events_folder)
     assert caught.value.where == f"{path}:6"
 

@@ -238,3 +238,32 @@ def test_an_80_s_recording_is_encoded_in_windows(
     np.testing.assert_allclose(data.utterance(2), pool(frames, 3.7), atol=5e-3)
     assert data.encoder_macs is not None
     assert data.encoder_macs[2] == macs
+
+
+@pytest.mark.parametrize("name", ["frames.npy", "offsets.npy", "macs.npy"])
+def test_damaged_features_are_made_again(
+    name: str, audio_corpus: Path, waveform_encoder: Path, own_cache: Path, encoded: list[int]
+) -> None:
+    made = load_features(audio_corpus, encoder=waveform_encoder).made
+    before = content(own_cache)
+    os.truncate(made.folder / name, (made.folder / name).stat().st_size - 8)
+    said: list[str] = []
+    load_features(audio_corpus, encoder=waveform_encoder, say=said.append)
+    assert any(f"{made.folder} are damaged" in line and name in line for line in said)
+    assert len(encoded) == 12
+    assert content(own_cache) == before
+
+
+def test_damaged_features_serve_no_other_corpus(
+    audio_corpus: Path, waveform_encoder: Path, encoded: list[int], tmp_path: Path
+) -> None:
+    """A folder of which some frames are left must not lend what it lacks."""
+    made = load_features(audio_corpus, encoder=waveform_encoder).made
+    other = tmp_path / "other"
+    shutil.copytree(audio_corpus, other)
+    table = (other / "manifest.csv").read_text().splitlines()
+    (other / "manifest.csv").write_text("\n".join([table[0], *reversed(table[1:])]))
+    os.truncate(made.folder / "frames.npy", (made.folder / "frames.npy").stat().st_size - 40)
+    data = load_dataset(other, encoder=waveform_encoder)
+    assert len(encoded) == 12
+    assert len(data.frames) == data.offsets[-1]

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from eval.cache import atomic_dir
+from eval.feature_damage import damage
 from eval.feature_store import Setting, describe, finished, remove, shelves
 from eval.frame_file import FrameFile
 from search_spaces.errors import NasError
@@ -59,5 +63,36 @@ def test_a_beginning_must_say_which(cache: Path) -> None:
 def test_half_a_folder_is_passed_over(cache: Path) -> None:
     (cache / "abc1" / "about.json").write_text("{")
     (cache / "abd2" / "frames.npy").write_bytes(b"")
-    assert [s.what for s in shelves()] == ["unknown"]
-    assert finished(SETTING).keys() == {"y", "z@2", "z"}
+    assert [s.what for s in shelves()] == ["damaged", "unknown"]
+    assert finished(SETTING) == {}
+
+
+Harm = Callable[[Path], object]
+
+# name of what is done to a folder, and what is said of it
+HARM: dict[str, tuple[Harm, str]] = {
+    "frames cut short": (lambda f: os.truncate(f / "frames.npy", 150), "frames.npy is cut short"),
+    "frames gone": (lambda f: (f / "frames.npy").unlink(), "frames.npy is missing"),
+    "no lengths": (lambda f: (f / "offsets.npy").write_bytes(b""), "offsets.npy is cut short"),
+    "other lengths": (lambda f: np.save(f / "offsets.npy", [0, 1, 3]), "do not belong together"),
+    "no costs": (lambda f: (f / "macs.npy").unlink(), "macs.npy is missing"),
+    "no array": (lambda f: (f / "macs.npy").write_bytes(b"PK" * 99), "macs.npy is cut short"),
+}
+
+
+@pytest.mark.parametrize("kind", HARM)
+def test_damaged_features_are_shown_and_can_be_removed(kind: str, cache: Path) -> None:
+    harm, told = HARM[kind]
+    assert damage(cache / "abd2") is None
+    harm(cache / "abd2")
+    assert told in str(damage(cache / "abd2"))
+    [shelf] = [s for s in shelves() if s.what == "damaged"]
+    assert (shelf.key, shelf.corpus) == ("abd2", "corpus abd2")
+    assert {folder for folder, _ in finished(SETTING).values()} == {cache / "abc1"}
+    assert remove("abd") == shelf
+    assert [p.name for p in cache.iterdir()] == ["abc1"]
+
+
+def test_what_another_process_is_making_is_no_damage(cache: Path) -> None:
+    with atomic_dir(cache / "new"):
+        assert {s.key for s in shelves()} == {"abc1", "abd2"}

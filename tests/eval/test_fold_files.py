@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from eval.corpora import Corpus, open_corpus
+from eval.emobox import write_emobox
 from eval.fold_files import FromFile
 from eval.fold_json import render, write_text
 from eval.folding import choose_folding, members_of
@@ -146,6 +147,16 @@ def line_of(path: Path, text: str, nth: int = 0) -> int:
             None,
         ),
         (lambda d: d["folds"][1].update(name="s0"), "two folds are called 's0'", None),
+        (
+            lambda d: d["folds"][0]["inner"].append(d["folds"][0]["inner"][0]),
+            "two parts that validate in fold 's0' are called 's1'",
+            None,
+        ),
+        (
+            lambda d: d["folds"][0]["inner"].append({**d["folds"][0]["inner"][0], "name": "x"}),
+            "s1/a0.wav validates in 's1' and in 'x' of fold 's0'",
+            None,
+        ),
         (lambda d: d["folds"][0].update(test=[]), "empty part", None),
         (lambda d: d["folds"][0].update(tset=[]), "did you mean 'test'", None),
         (lambda d: d["folds"][0].update(test="s0"), "must be a list of paths", None),
@@ -198,6 +209,16 @@ def test_a_class_that_is_never_trained_on_names_the_file(corpus: Corpus, tmp_pat
     with pytest.raises(NasError, match="trains without any utterance of anger") as caught:
         folding.outer(Groups.of(corpus))
     assert caught.value.where == str(path)
+
+
+def test_nothing_is_overwritten(corpus: Corpus, tmp_path: Path) -> None:
+    path = tmp_path / "precious"
+    path.write_text("recorded once")
+    with pytest.raises(NasError, match="the output exists already\\n  choose another --out"):
+        write_text(path, "folds")
+    assert path.read_text() == "recorded once"
+    with pytest.raises(NasError, match=r"cannot write there: .*\n  choose a folder that you can"):
+        write_emobox(path / "below", corpus, ())
 
 
 def test_no_json_and_no_file(corpus: Corpus, tmp_path: Path) -> None:

@@ -111,6 +111,7 @@ def spoken(n: int, each: int) -> Groups:
 def test_random_parts_are_stratified(t: Groups, k: int, seed: int) -> None:
     """No part has two more utterances of a class than another, nor two more in all."""
     splitter = named(f"{k}-fold-speaker-dependent-seed-{seed}")
+    assume(np.bincount(t.labels).max() >= k)
     held = [np.bincount(t.labels[f.held], minlength=2) for f in splitter.outer(t)]
     assume(len(held) == k)
     for counts in (*np.array(held).T, np.array(held).sum(axis=1)):
@@ -178,6 +179,16 @@ def test_so_it_does_for_any_number_of_speakers(n: int) -> None:
     )
 
 
+def test_as_many_random_folds_as_a_class_has_utterances() -> None:
+    """And the usual five of any corpus; inner folds are as many as there can be."""
+    for each, name, k in [(12, "18-fold-speaker-dependent", 18), (2, "speaker-dependent", 5)]:
+        t = spoken(3, each)
+        folding = Folding(named(name), share=True)
+        outer = folding.outer(t)
+        assert len(outer) == k
+        assert all(folding.inner(t, f.fit) for f in outer)
+
+
 # -- what is refused ---------------------------------------------------------------------------
 
 
@@ -205,6 +216,8 @@ def test_a_speaker_of_two_sessions_needs_the_flag() -> None:
     [
         ("leave-one-speeker-out", "did you mean 'leave-one-speaker-out'"),
         ("1-fold-by-speaker", "no split"),
+        ("13-fold-speaker-dependent", "give 12-fold-speaker-dependent or fewer folds"),
+        ("99-fold-speaker-dependent-seed-3", "too few utterances for 99-fold"),
         ("7-fold-by-speaker", "6 speakers, too few for 7-fold-by-speaker"),
         ("leave-one-session-out", "has no sessions"),
         ("official", "prescribes no split"),
@@ -215,7 +228,7 @@ def test_a_protocol_that_does_not_fit(name: str, said: str) -> None:
     t = spoken(6, 4)
     plain = Groups(**{**vars(t), "sessions": (None,) * 24, "splits": (None,) * 24})
     with pytest.raises(NasError) as caught:
-        Folding(named(name)).outer(plain)
+        Folding(named(name), share="dependent" in name).outer(plain)
     assert said in str(caught.value)
 
 

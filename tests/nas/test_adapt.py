@@ -269,6 +269,15 @@ def test_a_method_the_network_cannot_take_is_refused(spiking: Path, tmp_path: Pa
     assert found["method"] != "euler"
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(
+    spiking: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("nas.adapt.at_both_rates", None)
+    (tmp_path / "file").touch()
+    with pytest.raises(NasError, match="cannot write there: Not a directory"):
+        changed(spiking, 25.0, folder=tmp_path / "file" / "out")
+
+
 def test_held_frames_can_be_written_and_measured_again(spiking: Path, tmp_path: Path) -> None:
     """The folder's network is the one that was measured: three steps in each of its frames."""
     from eval.resolution.frames import at_frame_rate

@@ -68,6 +68,32 @@ def test_search_as_json_is_one_document_and_quiet_is_the_folder(
     assert quiet.stderr == ""
 
 
+def test_what_an_evaluator_prints_is_on_stderr(space: Path, tmp_path: Path) -> None:
+    file = tmp_path / "prints.py"
+    file.write_text(
+        "print('loading')\n"
+        "def f(a, fidelity, seed):\n"
+        "    print('training')\n"
+        "    return {'ua': 0.5, 'energy': 1.0}\n"
+    )
+    options = ["--space", space, "--evaluator", f"{file}:f", "--budget", "3"]
+    done = nas("search", *options, "--json", "--out", tmp_path / "a")
+    assert json.loads(done.stdout)["run"] == str(tmp_path / "a")
+    assert done.stderr.count("training") == 3
+    assert "loading" in done.stderr
+    quiet = nas("search", *options, "--quiet", "--out", tmp_path / "b")
+    assert quiet.stdout == f"{tmp_path / 'b'}\n"
+
+
+def test_an_evaluator_that_exits_while_it_is_loaded_is_refused(
+    space: Path, tmp_path: Path
+) -> None:
+    file = tmp_path / "exits.py"
+    file.write_text("raise SystemExit\n")
+    options = ["--space", space, "--evaluator", f"{file}:f", "--out", tmp_path / "run"]
+    assert "fails while loading: SystemExit" in refused("search", *options)
+
+
 def test_pareto_as_json_has_the_documented_form(run: Path) -> None:
     document = json.loads(nas("pareto", run, "--json").stdout)
     assert set(document) == {"run", "objectives", "front"}
@@ -106,7 +132,11 @@ def test_runs_lists_what_is_there_and_says_what_is_broken(run: Path, tmp_path: P
     broken.mkdir()
     (broken / "run.yaml").write_text("format: 0\n")
     assert "format 0" in nas("runs", tmp_path).stdout
-    assert "no runs yet" in nas("runs", tmp_path / "nowhere").stdout
+    (tmp_path / "empty").mkdir()
+    assert "no runs yet" in nas("runs", tmp_path / "empty").stdout
+    (tmp_path / "file").touch()
+    for mistyped in ("nowhere", "file"):
+        assert "there is no such folder" in refused("runs", tmp_path / mistyped)
 
 
 def test_space_commands(space: Path) -> None:
@@ -141,7 +171,10 @@ def test_nothing_measured_exits_1_and_shows_why(space: Path, tmp_path: Path) -> 
     )
     assert done.returncode == 1
     assert "every evaluation failed" in done.stderr
+    assert "next:" not in done.stdout  # there is nothing to export
     assert "the device is off" in done.stderr
+    for command in ("show", "energy"):
+        assert "front of this run is empty" in refused(command, tmp_path / "run", "knee")
 
 
 # -- exporting without a corpus ----------------------------------------------------------------
@@ -214,7 +247,6 @@ PARAMETERS = DOCUMENT["parameters"]
             "cyclic conditions",
         ),
         ({"objectives": {}}, "no objective"),
-        ({"family": "ptssnn"}, "did you mean 'pts_snn'"),
     ],
 )
 def test_a_malformed_space_is_refused_with_file_line_and_key(
@@ -223,12 +255,65 @@ def test_a_malformed_space_is_refused_with_file_line_and_key(
     path = write_space(tmp_path, **changes)
     error = refused("space", "check", path)
     assert said in error
-    if "family" not in changes:
-        assert f"{path}:" in error
-        out = tmp_path / "run"
-        asked = ["--space", path, "--evaluator", EVALUATOR, "--out", out]
-        assert said in refused("search", *asked)
-        assert not out.exists()
+    assert f"{path}:" in error
+    out = tmp_path / "run"
+    asked = ["--space", path, "--evaluator", EVALUATOR, "--out", out]
+    assert said in refused("search", *asked)
+    assert not out.exists()
+
+
+ENERGY = {"minimize": True}
+
+
+@pytest.mark.parametrize(
+    ("changes", "where", "said"),
+    [
+        ({"searcher": "nsga"}, "searcher", "did you mean 'nsga2'"),
+        ({"family": "ptssnn"}, "family", "did you mean 'pts_snn'"),
+        ({"family": "nowhere:f"}, "family", "cannot load"),
+        (
+            {"objectives": {"wa": "maximize", "energy": {**ENERGY, "profile": "lohi"}}},
+            "objectives.energy.profile",
+            "did you mean 'loihi'",
+        ),
+        (
+            {"objectives": {"energy": {**ENERGY, "profile": {"name": "mine", "unit": "pound"}}}},
+            "objectives.energy.profile.unit",
+            "'pound'",
+        ),
+    ],
+)
+def test_a_name_that_a_space_uses_is_checked_where_it_stands(
+    changes: dict[str, Any], where: str, said: str, tmp_path: Path
+) -> None:
+    path = write_space(tmp_path, **changes)
+    error = refused("space", "check", path)
+    lines = path.read_text().splitlines()
+    line = next(n for n, text in enumerate(lines, 1) if where.split(".")[-1] + ":" in text)
+    assert f"{path}:{line}:{where}: " in error
+    assert said in error
+
+
+def test_a_space_may_ask_for_a_guided_searcher(tmp_path: Path) -> None:
+    nas("space", "check", write_space(tmp_path, searcher="nsga2+"))
+
+
+def test_a_count_of_thousands_of_digits_is_printed(tmp_path: Path) -> None:
+    width = {"int": [1, 10**6], "repeat": "depth"}
+    path = write_space(tmp_path, parameters={"depth": {"int": [999, 1000]}, "w": width})
+    assert "about 10^6000 architectures" in nas("space", "count", path).stdout
+    assert nas("space", "count", path, "--quiet").stdout.strip() == "1000001" + 5994 * "0"
+
+
+@pytest.mark.parametrize(
+    ("option", "said"), [("--frame-rate", "frame rate 0.0"), ("--max-seconds", "0.0 s of a rec")]
+)
+@pytest.mark.parametrize("command", ["search", "profile"])
+def test_a_zero_is_no_option_left_out(
+    command: str, option: str, said: str, tmp_path: Path
+) -> None:
+    data = corpus(tmp_path)
+    assert said in refused(command, "--space", "pts_snn", "--data", data, option, "0")
 
 
 @pytest.mark.parametrize(
@@ -269,6 +354,22 @@ def test_an_existing_output_folder_is_refused_before_any_work(
     assert f"nas search --resume {run}" in refused("search", *asked, run)
     (tmp_path / "mine").mkdir()
     assert "exists already" in refused("search", *asked, tmp_path / "mine")
+
+
+def test_an_output_that_cannot_be_made_is_refused(
+    space: Path, run: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "deep" / "out"
+    for asked in (
+        ["search", "--space", space, "--evaluator", EVALUATOR, "--out"],
+        ["export", run, "--out"],
+    ):
+        assert f"{below}: cannot write there: Not a directory" in refused(*asked, below)
+    assert "cannot write there" in refused("export", run, "--out", "/proc/out")
+    monkeypatch.setenv("NAS_RUNS", str(below))
+    assert "cannot write there" in refused("search", "--space", space, "--evaluator", EVALUATOR)
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
 
 
 def test_a_folder_that_is_no_run_is_refused(tmp_path: Path) -> None:

@@ -6,6 +6,8 @@ import json
 import os
 import pickle
 import struct
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,7 +17,9 @@ import torch
 import yaml
 from safetensors.torch import load_file, save_file
 
+from eval.resolution import change_step
 from nas.hardware.loading import load, read_model
+from nas.trusted import read_trained
 from search_spaces.errors import NasError
 
 from .hardware_nets import CLASSES, CLIP, DIM, SMALL, export_folder, frames
@@ -201,6 +205,70 @@ def test_a_family_of_somebody_else_needs_trust(folder: Path, monkeypatch):
     with pytest.raises(NasError, match=r"trusted=\['mine:FAMILY'\]"):
         load(folder)
     assert load(folder, trusted=["mine:FAMILY"]).width == 16
+
+
+@pytest.mark.parametrize(("ratio", "method"), [(0.4, "integral"), (3.0, "substeps")])
+@pytest.mark.parametrize("kind", ["plif", "if"])
+def test_an_adapted_network_comes_back(kind: str, ratio: float, method: str, tmp_path: Path):
+    """With the gains, delays and held frames that its architecture does not tell."""
+    net = export_folder(tmp_path / "best", {**SMALL, "neuron.type": kind})
+    change_step(net, ratio, method)
+    save_file(net.state_dict(), tmp_path / "best" / "model.safetensors")
+    x = frames(2, 9, DIM)
+    with torch.no_grad():
+        assert torch.equal(load(tmp_path / "best")(x), net(x))
+
+
+@pytest.mark.parametrize(
+    ("name", "number", "message"),
+    [
+        ("repeat.held", torch.tensor(2**40), "repeat.held is 1.09"),
+        ("repeat.held", torch.tensor(0), "repeat.held is 0"),
+        ("repeat.held", torch.tensor(2.0), "needs torch.int64"),
+        ("repeat.held", torch.tensor([2]), r"int64 \[1\]"),
+        ("fire.gain", torch.tensor(torch.inf), "fire.gain is inf"),
+        ("blocks.0.shift.delay", torch.tensor(-1.0, dtype=torch.float64), "delay is -1"),
+    ],
+)
+def test_what_no_adaptation_leaves_is_refused(
+    name: str, number: torch.Tensor, message: str, folder: Path
+):
+    path = folder / "model.safetensors"
+    save_file({**load_file(path), name: number}, path)
+    with pytest.raises(NasError, match=message):
+        load(folder)
+
+
+@pytest.mark.parametrize("command", ["energy", "robustness", "adapt", "train"])
+def test_no_command_runs_what_a_folder_names(command: str, folder: Path, tmp_path: Path):
+    (folder / "evil.py").write_text(f"open({str(tmp_path / 'ran')!r}, 'w')")
+    change(folder / "config.json", family="best.evil:FAMILY", features={}, source={})
+    options = {"adapt": ["--to", "25"], "train": ["--out", str(tmp_path / "new")]}
+    given = [command, "best", *options.get(command, [])]
+    # run there, where a module of the folder could be found
+    done = subprocess.run(
+        [sys.executable, "-m", "nas", *given], cwd=tmp_path, capture_output=True, text=True
+    )
+    assert done.returncode == 2, done.stdout + done.stderr
+    assert command == "energy" or "--trust best.evil:FAMILY" in done.stderr
+    assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    ("changed", "message"),
+    [
+        ({"features": None}, "the features"),
+        ({"source": [1]}, "the source"),
+        ({"classes": 2}, "the classes"),
+        ({"source": {"frame_rate": "x"}}, "frame_rate 'x'"),
+        ({"held_out": {"digest": "d", "test_fold": "1"}}, "have not seen"),
+        ({"held_out": 3}, "have not seen"),
+    ],
+)
+def test_a_config_that_was_changed_is_refused(changed: dict, message: str, folder: Path):
+    change(folder / "config.json", **{"features": {}, "source": {}, **changed})
+    with pytest.raises(NasError, match=message):
+        read_trained(folder)
 
 
 def test_a_folder_that_is_none_says_what_makes_one(tmp_path: Path):

@@ -70,6 +70,13 @@ def test_every_figure_is_on_the_card_with_the_command_that_made_it(tmp_path: Pat
     assert "fold bob alone" in card
 
 
+def test_a_bar_in_a_name_ends_no_cell_of_a_heading_either(tmp_path: Path) -> None:
+    lines = write(tmp_path / "best", METRICS).splitlines()
+    [start] = [i for i, line in enumerate(lines) if line.startswith("| true ")]
+    assert lines[start] == "| true \\ predicted | calm | loud\\|shrill | recall |"
+    assert lines[start + 1] == "| --- | --- | --- | --- |"
+
+
 def test_figures_without_a_command_of_their_own_are_of_the_one_that_writes(
     tmp_path: Path,
 ) -> None:

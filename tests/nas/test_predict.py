@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -67,9 +68,11 @@ def exported(corpus: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_folder(scratch / "best", Architecture(VALUES), config, {"ua": 0.5}, weights)
 
 
-def run(*arguments: str | Path, listed: str = "") -> subprocess.CompletedProcess[str]:
+def run(
+    *arguments: str | Path, listed: str = "", env: dict[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "nas", "predict", *map(str, arguments)]
-    return subprocess.run(command, input=listed, capture_output=True, text=True)
+    return subprocess.run(command, input=listed, capture_output=True, text=True, env=env)
 
 
 def plain(exported: Path, corpus: Path) -> dict[str, list[float]]:
@@ -134,6 +137,38 @@ def test_a_list_on_standard_input_and_what_cannot_be_used(exported: Path, corpus
     assert "left out 1 file" in skipped.stderr
 
 
+def test_names_that_are_no_text_are_predicted_and_told(
+    exported: Path, corpus: Path, tmp_path: Path
+) -> None:
+    named = [b"good.wav", b"\xe4rger.wav"]
+    for name in named:
+        (tmp_path / os.fsdecode(name)).write_bytes((corpus / "0-1.wav").read_bytes())
+    # a terminal that takes no byte which is not UTF-8
+    strict = {**os.environ, "PYTHONIOENCODING": "utf-8:strict"}
+    done = run(exported, tmp_path, "--json", env=strict)
+    assert done.returncode == 0, done.stderr
+    rows = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [os.fsencode(r["path"]) for r in rows] == [
+        os.fsencode(tmp_path) + b"/" + name for name in named
+    ]
+    assert rows[0]["scores"] == rows[1]["scores"]
+    # as one of the other systems lists them, with what is not there
+    lines = [os.fsencode(tmp_path / os.fsdecode(name)) for name in [*named, b"\xff.wav"]]
+    command = [sys.executable, "-m", "nas", "predict", str(exported), "-"]
+    listed = subprocess.run(command, input=b"\r\n".join(lines), capture_output=True, env=strict)
+    assert listed.returncode == 2
+    assert listed.stdout.count(b".wav: ") == 2
+    assert b"\\udce4rger.wav: " in listed.stdout
+    assert b"\\udcff.wav: no such file" in listed.stderr
+
+
+def test_batches_of_no_length_are_refused(exported: Path, corpus: Path) -> None:
+    for seconds in ("nan", "inf", "-1"):
+        done = run(exported, corpus, "--batch-seconds", seconds)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert f"batches of {float(seconds)} s" in done.stderr
+
+
 def test_another_encoder_is_refused(exported: Path, tmp_path: Path) -> None:
     config = json.loads((exported / "config.json").read_text())
     other = tmp_path / "other"
@@ -154,4 +189,20 @@ def test_folders_and_names(corpus: Path, tmp_path: Path) -> None:
     assert len(list(recordings_of([str(corpus)]))) == 12
     with pytest.raises(NasError, match="no recording in this folder"):
         list(recordings_of([str(tmp_path)]))
-    assert [p.name for p in recordings_of(["-", "b.wav"], ["a.wav\n", "\n"])] == ["a.wav", "b.wav"]
+    listed = ["a.wav\n", "\n", "of another system.wav\r\n"]
+    found = [p.name for p in recordings_of(["-", "b.wav"], listed)]
+    assert found == ["a.wav", "of another system.wav", "b.wav"]
+
+
+def test_of_a_folder_what_the_network_takes(exported: Path, tmp_path: Path) -> None:
+    for name in ("a.wav", "b.FLAC", "c.npy", "d.txt"):
+        (tmp_path / name).touch()
+    predictor = Predictor(exported)
+    found = recordings_of([str(tmp_path)], suffixes=predictor.suffixes)
+    assert [p.name for p in found] == ["a.wav", "b.FLAC"]
+    predictor.kind = "features"
+    found = recordings_of([str(tmp_path)], suffixes=predictor.suffixes)
+    assert [p.name for p in found] == ["c.npy"]
+    (tmp_path / "c.npy").unlink()
+    with pytest.raises(NasError, match=r"looked for \.npy$"):
+        list(recordings_of([str(tmp_path)], suffixes=predictor.suffixes))

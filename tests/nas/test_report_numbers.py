@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import math
+import sys
 import warnings
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -22,7 +24,8 @@ from nas.report.data import chosen, read_run, read_runs, running_clock
 from nas.report.facts import proxy_seconds
 from nas.report.importance import LEAST, importance, quantile
 from nas.report.layers import layer_energies
-from nas.report.spaces import columns, parameter_axis
+from nas.report.spaces import columns, measured_axis, parameter_axis
+from nas.report.style import axis
 from nas.study import Study
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
@@ -210,6 +213,19 @@ def test_axes_of_conditional_and_repeated_parameters(toys: list[Path]) -> None:
             assert place == made["tickvals"][0] < math.log10(tau.low)
         else:
             assert place == pytest.approx(math.log10(value))
+
+
+@pytest.mark.parametrize("name", ["cost", "energy"])
+def test_ticks_end_with_what_a_number_can_hold(name: str) -> None:
+    """Of old records: such an objective fails now."""
+    member = Evaluation(0, Architecture({"a": 1}), 1.0, 1.0, 0, {name: sys.float_info.max})
+    for other in (1.0, -sys.float_info.max):
+        made = measured_axis(name, name, [member, replace(member, objectives={name: other})])
+        assert all(map(math.isfinite, made["values"]))
+    for values in ([1.0, sys.float_info.max], [5e-324, 1.0]):
+        ticks = axis(name, "minimize", values)["tickvals"]
+        assert ticks
+        assert all(0.0 < t < math.inf for t in ticks)
 
 
 def test_energies_of_the_layers_by_hand_and_their_sum() -> None:

@@ -254,6 +254,12 @@ def test_a_page_appears_whole_or_not_at_all(tmp_path: Path) -> None:
     assert [p.name for p in tmp_path.iterdir()] == ["page.html"]
 
 
+def test_a_page_below_a_file_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(NasError, match="cannot write the page: Not a directory"):
+        write_page(tmp_path / "file" / "page.html", "x")
+
+
 def test_a_panel_without_figure_and_reason_is_refused() -> None:
     with pytest.raises(ValueError, match="figure or a reason"):
         Panel("key", "title")

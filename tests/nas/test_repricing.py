@@ -21,6 +21,7 @@ from nas.repricing import kendall, ranks, reprice, reprice_run, summary
 from nas.study import Study
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
+from search_spaces.families import get_family
 from search_spaces.schema import load_space
 
 SPACE = {
@@ -202,13 +203,17 @@ def test_an_older_record_says_what_is_missing(run: Study) -> None:
 
 
 def test_steps_are_those_in_which_a_neuron_can_say_something_else() -> None:
-    assert time_steps("pts_snn", {"neuron.steps_per_frame": 4}) == 4
-    assert time_steps("pts_snn", {"neuron.type": "ttfs", "ttfs.steps": 32}) == 32
-    assert time_steps("pts_snn", {"neuron.steps_per_frame": 4}, times_held=3) == 12
-    assert time_steps("pts_snn", {"neuron.type": "ttfs", "ttfs.steps": 32}, times_held=3) == 32
-    assert time_steps("pts_snn", {"neuron.type": "relu"}) is None
-    assert time_steps("mean_pool", {}) is None
-    assert time_steps("ttfs_conv", {}) == 16
+    def steps(family: str, values: dict[str, Any], times_held: int = 1) -> int | None:
+        return time_steps(get_family(family).filled(values), times_held)
+
+    assert steps("pts_snn", {"neuron.steps_per_frame": 4}) == 4
+    assert steps("pts_snn", {"neuron.type": "ttfs", "ttfs.steps": 32}) == 32
+    assert steps("pts_snn", {"neuron.steps_per_frame": 4}, times_held=3) == 12
+    assert steps("pts_snn", {"neuron.type": "ttfs", "ttfs.steps": 32}, times_held=3) == 32
+    assert steps("pts_snn", {"neuron.type": "relu"}) is None
+    assert steps("mean_pool", {}) is None
+    assert steps("ttfs_conv", {}) == 16
+    assert time_steps({"neuron.type": "of mine"}) is None
 
 
 def test_profiles_are_chosen_by_name_and_file(tmp_path: Path) -> None:

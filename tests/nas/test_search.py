@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable
+from contextlib import suppress
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from click.testing import CliRunner
 from spaces import DOCUMENT, TINY, measure, measure_badly, measure_tiny
 
 import nas
+from nas.cli.look import show
+from nas.cli.pareto import pareto
+from nas.report import build, read_run
+from nas.reserved import set_apart
 from nas.searchers import SEARCHERS
 from nas.study import Study
 from search_spaces.errors import NasError
@@ -168,9 +176,90 @@ def test_an_evaluator_that_returns_nonsense_fails_that_evaluation(
     assert all(e.error for e in study.evaluations)
 
 
-def test_numpy_values_are_plain_data_in_the_record(tmp_path: Path) -> None:
-    import numpy as np
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"when": np.datetime64("2020-01-01")}, "not datetime.date in 'when'"),
+        ({"z": np.complex64(1 + 2j)}, "not builtins.complex in 'z'"),
+        ({"deep": [{"z": np.array([1j])}]}, "in 'deep.z'"),
+        ({"n": 10**5000}, "'n' is an integer of"),
+        ({"energy": sys.float_info.max}, "'energy' is 1.79769e+308: beyond 1e+100"),
+        ({"ua": -1e101}, "'ua' is -1e+101"),
+        ({"energy": 10**400}, "'energy' is an integer of"),
+    ],
+)
+def test_what_cannot_be_kept_or_compared_fails_that_evaluation(
+    more: dict[str, Any], words: str, tmp_path: Path
+) -> None:
+    study = nas.search(
+        space=DOCUMENT,
+        evaluator=lambda *_: {"ua": 0.5, "energy": 1.0, **more},
+        budget=2,
+        out=tmp_path / "run",
+    )
+    assert [e.ok for e in study.evaluations] == [False, False]
+    assert words in (study.evaluations[0].error or "")
+    assert "Traceback" not in (study.evaluations[0].error or "")
 
+
+OWN: list[dict[str, Any]] = [
+    {"proxy": 0.3},
+    {"proxy": {"ua": 0.3, "operations": 12}},
+    {"sd": 0.01},
+    {"layers": 5},
+    {"layers": ["conv", "pool"]},
+    {"layers": [{"layer": "fire", "macs": "many"}]},
+    {"classes": 4, "confusion": [[1, 2], [3, 4]]},
+    {"classes": ["x", "y"], "confusion": {"tp": 1}},
+    {"classes": ["x", "y", "z"], "confusion": [[1, 2], [3, 4]]},
+    {"measurements": "many", "train_seconds": "x", "measured_by": "me", "confirmed": True},
+    {"macro_f1": "n/a", "spike_rate": [0.1], "wa": {"mean": 0.5}, "latency": "12 ms"},
+]
+
+
+@pytest.mark.parametrize("own", OWN)
+def test_names_that_nas_uses_itself_may_mean_another_thing(
+    own: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Searched, looked at and gone on with; also when an older nas wrote the record."""
+
+    def evaluator(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        return {**measure(architecture, fidelity, seed), **own}
+
+    options: dict[str, Any] = {"space": DOCUMENT, "evaluator": evaluator, "budget": 12}
+    with monkeypatch.context() as before:
+        before.setattr("nas.evaluation.set_apart", dict)
+        with suppress(Exception):  # the guided search could not go on from such a record
+            nas.search(**options, out=tmp_path / "old")
+    nas.search(**options, out=tmp_path / "new")
+    nas.search(resume=tmp_path / "old", evaluator=evaluator, budget=14)
+    for name in ("old", "new"):
+        study = nas.open_run(tmp_path / name)
+        assert all(e.ok for e in study.evaluations)
+        for command in (show, pareto):
+            knee = ["knee"] if command is show else []
+            done = CliRunner().invoke(command, [str(study.folder), *knee])
+            assert done.exit_code == 0, done.exception
+        build([read_run(study.folder)])
+        e = study.evaluations[0]
+        assert all(e.metrics.get(k, e.metrics.get(f"own_{k}")) == v for k, v in own.items())
+
+
+def test_names_that_nas_uses_itself_keep_what_has_their_shape() -> None:
+    metrics = {
+        "own_sd": 3,
+        "sd": {"ua": 0.1},
+        "proxy": {"ua": 0.5, "operations": {"a": 1.0}, "energies": {"a": 1e-9}},
+        "layers": [{"layer": "fire", "kind": "x", "macs": 1.0, "rate": None}],
+        "classes": ["x", 2],
+        "confusion": [[1, 0], [0.5, 3]],
+        "measurements": 2,
+    }
+    assert set_apart(metrics) == metrics
+    assert list(set_apart({**metrics, "sd": 1})) == ["own_sd", "own_sd_", *list(metrics)[2:]]
+
+
+def test_numpy_values_are_plain_data_in_the_record(tmp_path: Path) -> None:
     def with_numpy(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
         return {"ua": np.float32(0.5), "energy": np.float64(1), "confusion": np.eye(2, dtype=int)}
 

@@ -136,6 +136,18 @@ def test_an_export_that_was_whole_when_the_process_died(
     assert not work.exists()
 
 
+def test_a_place_that_cannot_be_written_to_is_refused_before_any_work(
+    best: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("NAS_RUNS", str(tmp_path / "file" / "runs"))
+    with pytest.raises(NasError, match="cannot write there: Not a directory"):
+        trained(best)
+    monkeypatch.setattr("nas.retrain.load", None)  # no corpus is read
+    with pytest.raises(NasError, match="cannot write there: Not a directory"):
+        trained(best, tmp_path / "file" / "out")
+
+
 # -- interrupted ----------------------------------------------------------------------------------
 
 

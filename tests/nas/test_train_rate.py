@@ -99,6 +99,7 @@ def test_exports_and_reports_say_so(corpus: Path, tmp_path: Path) -> None:
     says = predict(network, dataset, fold.held).argmax(1).numpy()
     right = float((says == dataset.labels[fold.held]).mean())
     assert right == pytest.approx(e.metrics["folds"][0]["wa"])
+    nas("export", run, "--out", tmp_path / "again", "--verify")
     nas("report", run, "--out", tmp_path / "report.html")
     assert "25 steps a second, then adapted" in (tmp_path / "report.html").read_text()
 

@@ -180,6 +180,20 @@ HOSTILE = {
         space(A, rest="objectives: {wa: maximize}\nconstraints: {energy: {max: .nan}}"),
         "s.yaml:5:constraints.energy",
     ),
+    "ints beyond every float": (space(f"a: {{int: [1, {10**26}]}}"), "s.yaml:3:parameters.a.int"),
+    "a million steps": (space("a: {float: [0, 1], step: 1.0e-6}"), "s.yaml:3:parameters.a.step"),
+    "steps beyond counting": (
+        space("a: {float: [0, 1], step: 1.0e-310}"),
+        "s.yaml:3:parameters.a.step",
+    ),
+    "condition on a huge int": (
+        space("a: {int: [1, 1000000000000]}", "b: {int: [1, 2], when: {a: {min: 2}}}"),
+        "s.yaml:4:parameters.b.when.a",
+    ),
+    "a billion blocks": (
+        space("a: {int: [1, 1000000000]}", "b: {int: [1, 2], repeat: a}"),
+        "s.yaml:4:parameters.b.repeat",
+    ),
     "bool: 1": (space("a: {bool: 1}"), "s.yaml:3:parameters.a.bool"),
 }
 
@@ -189,6 +203,21 @@ def test_a_value_that_no_space_can_hold_is_refused_where_it_stands(text: str, wh
     with pytest.raises(NasError) as error:
         read(text)
     assert str(error.value).startswith(where)
+
+
+@pytest.mark.parametrize("value", ["null", "[1, 2]", "2020-01-01", "{x: 1}"])
+@pytest.mark.parametrize("key", ["choice", "when"])
+def test_what_is_no_value_is_told_so(key: str, value: str):
+    texts = {
+        "choice": space(f"a: {{choice: [x, {value}]}}"),
+        "when": space("b: bool", f"a: {{int: [1, 2], when: {{b: [true, {value}]}}}}"),
+    }
+    with pytest.raises(NasError) as error:
+        read(texts[key])
+    where = {"choice": "s.yaml:3:parameters.a.choice.1", "when": "s.yaml:4:parameters.a.when.b.1"}
+    assert str(error.value).startswith(f"{where[key]}: ")
+    assert "a value is a word, a number, true or false, not " in str(error.value)
+    assert "datetime" not in str(error.value)
 
 
 def test_true_and_1_are_two_choices():

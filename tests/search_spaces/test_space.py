@@ -7,12 +7,13 @@ import os
 import pickle
 import subprocess
 import sys
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from search_spaces.architecture import Architecture
@@ -23,6 +24,7 @@ from search_spaces.space import Space
 QUICK = settings(
     max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True
 )
+BASE: dict[str, Any] = {"name": "s", "objectives": {"ua": "maximize"}}
 SCALARS = [False, True, 2, 3, 0.125, -1.5, "x", "on", "", "true", "2"]
 
 
@@ -104,6 +106,96 @@ def test_the_size_of_a_finite_space_is_what_enumeration_yields(document: dict[st
     assert space.size().discrete == len(everything) == len(set(everything))
 
 
+@st.composite
+def tangles(draw: st.DrawFn) -> dict[str, Any]:
+    """Chains of conditions and counts, several to a parameter, in any order in the file."""
+    domains: dict[str, Any] = {
+        "a": {"choice": [1, True, "x"]},
+        "b": {"bool": True},
+        "c": {"int": [0, 2]},
+        "d": {"float": [0, 0.5], "step": 0.25},
+        "e": {"int": [1, 2]},
+    }
+    allowed = {"a": [1, True, [1, "x"]], "b": [True, False], "c": [0, {"min": 1}, {"max": 1}]}
+    allowed |= {"d": [{"max": 0.25}, 0], "e": [{"min": 2}, [1, 2]]}
+    parameters: dict[str, Any] = {}
+    for name, domain in domains.items():
+        earlier = [n for n, p in parameters.items() if "repeat" not in p]
+        on = draw(st.lists(st.sampled_from(earlier), max_size=2, unique=True)) if earlier else []
+        p = {**domain, "when": {n: draw(st.sampled_from(allowed[n])) for n in on}}
+        counts = [n for n in earlier if n in ("c", "e")]
+        if counts and draw(st.booleans()):
+            p["repeat"] = draw(st.sampled_from(counts))
+        parameters[name] = p
+    shuffled = draw(st.permutations(list(parameters.items())))
+    return {**BASE, "parameters": dict(shuffled)}
+
+
+@given(tangles())
+@QUICK
+def test_what_depends_on_each_other_is_counted_as_enumeration_does(document: dict[str, Any]):
+    try:
+        space = load_space(document)
+    except NasError as error:  # conditions that exclude each other
+        assume("can never be active" not in error.what)
+        raise
+    assert space.size().discrete == sum(1 for _ in space.enumerate())
+
+
+BLOCKS = 30
+
+
+@pytest.mark.parametrize("first", ["operations", "kernels"])
+def test_a_space_of_many_conditions_is_counted_at_once(first: str):
+    operations = {f"op{i}": {"choice": ["conv", "dw", "skip"]} for i in range(BLOCKS)}
+    kernels = {
+        f"k{i}": {"choice": [3, 5, 7], "when": {f"op{i}": ["conv", "dw"]}} for i in range(BLOCKS)
+    }
+    both = [operations, kernels] if first == "operations" else [kernels, operations]
+    began = time.process_time()
+    space = load_space({**BASE, "parameters": {**both[0], **both[1]}})
+    assert space.size().discrete == 7**BLOCKS
+    assert len(list(itertools.islice(space.enumerate(), 3))) == 3
+    assert time.process_time() - began < 5
+
+
+def test_blocks_that_are_there_up_to_a_depth_are_counted_at_once():
+    parameters: dict[str, Any] = {"depth": {"int": [1, BLOCKS]}}
+    for i in range(1, BLOCKS + 1):
+        parameters[f"op{i}"] = {"choice": ["conv", "dw", "skip"], "when": {"depth": {"min": i}}}
+    for i in range(1, BLOCKS + 1):
+        parameters[f"k{i}"] = {"choice": [3, 5, 7], "when": {f"op{i}": ["conv", "dw"]}}
+    began = time.process_time()
+    space = load_space({**BASE, "parameters": parameters})
+    assert space.size().discrete == sum(7**n for n in range(1, BLOCKS + 1))
+    assert time.process_time() - began < 5
+
+
+def test_conditions_whose_paths_meet_again_are_ordered_at_once():
+    ladder: dict[str, Any] = {"p0": {"bool": True}, "p1": {"bool": True}}
+    for i in range(2, 60):
+        ladder[f"p{i}"] = {"bool": True, "when": {f"p{i - 1}": True, f"p{i - 2}": True}}
+    began = time.process_time()
+    space = load_space({**BASE, "parameters": ladder})
+    # p0 off, p1 on or off; p0 on, and the first that is off is p1 to p59, or none
+    assert space.size().discrete == 2 + 60
+    assert time.process_time() - began < 5
+
+
+def test_a_huge_int_is_used_without_a_list_of_its_values():
+    most = 2**53
+    n = {"int": [1, most], "log": True}
+    space = load_space({**BASE, "parameters": {"n": n, "m": {"int": [0, most], "step": 3}}})
+    assert space.size().discrete == most * (most // 3 + 1)
+    rng = np.random.default_rng(0)
+    a = space.mutate(space.sample(rng), rng)
+    assert space.neighbours(a, rng)
+    assert space.architecture({"n": 5.0, "m": 3}) == space.architecture({"n": 5, "m": 3})
+    for wrong in (1.5, -1, float("inf")):
+        with pytest.raises(NasError, match=r"cannot be .*\n  it is in \[1, 9007199254740992\]"):
+            space.architecture({"n": wrong, "m": 3})
+
+
 @given(documents(finite=True), st.integers(0, 2**32))
 @QUICK
 def test_a_finite_space_holds_all_that_is_sampled_and_moved_to(document, seed: int):
@@ -130,7 +222,6 @@ def test_a_mutated_float_always_moves_away_from_its_bound():
     assert edge not in moved
 
 
-BASE = {"name": "s", "objectives": {"ua": "maximize"}}
 DOCUMENT: dict[str, Any] = {
     **BASE,
     "parameters": {

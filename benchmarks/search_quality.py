@@ -40,6 +40,7 @@ EVERY = 5
 MARKS = (25, 50, 100, 200)
 SLOW_SEEDS = 10
 BOOTSTRAPS = 1000
+TARGETS = {"random": "random", "deap": "DEAP NSGA-II 50"}
 
 
 @cache
@@ -113,11 +114,7 @@ def summary(p: Problem, runs: dict[str, list[list[Matrix]]]) -> dict[str, Any]:
         name: np.array([[volume(p, f, reference, scale) / whole for f in one] for one in many])
         for name, many in runs.items()
     }
-    targets = {
-        label: shares[name][:, -1]
-        for label, name in (("random", "random"), ("deap", "DEAP NSGA-II 50"))
-        if name in shares
-    }
+    targets = {label: name for label, name in TARGETS.items() if name in shares}
     out: dict[str, Any] = {}
     for name, table in shares.items():
         row: dict[str, Any] = {"seeds": len(table)}
@@ -136,9 +133,10 @@ def summary(p: Problem, runs: dict[str, list[list[Matrix]]]) -> dict[str, Any]:
                 row[f"worse_than_auto@{mark}"] = float(
                     mannwhitneyu(column, base, alternative="less").pvalue
                 )
-        for label, last in targets.items():
+        for label, target in targets.items():
+            last = shares[target][:, -1]
             row[f"to_{label}@200"] = _finite(units_to(table, last))
-            if name.lower().startswith(label):  # to what it has itself
+            if name == target:  # its interval would be that of chance alone
                 continue
             bounds = np.quantile(_resampled(table, last), (0.025, 0.975), method="nearest")
             row[f"to_{label}@200_interval"] = [_finite(float(b)) for b in bounds]

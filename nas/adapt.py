@@ -134,7 +134,7 @@ def _rates(model: Exported, given: float | None, to: float) -> float:
             raise NasError(f"{name} {rate:g} is no frame rate", hint="give a number above 0")
     features, source = model.config.get("features") or {}, model.config.get("source") or {}
     own = source.get("frame_rate") or features.get("frame_rate")
-    if own is None or not source or not model.config.get("family"):
+    if own is None:
         raise NasError("this export does not say what it was trained on", where=str(model.folder))
     if given is not None and given != own:
         raise NasError(

@@ -104,7 +104,9 @@ def family_values(space: Space, architecture: Architecture) -> dict[str, Any] | 
 
 def times_held(config: Mapping[str, Any]) -> int:
     """Return how many times the steps of its architecture an export takes in every frame."""
-    return int((config.get("adapted") or {}).get("times_held", 1))
+    adapted = config.get("adapted")
+    held = adapted.get("times_held") if isinstance(adapted, dict) else None
+    return held if isinstance(held, int) else 1
 
 
 def time_steps(values: Mapping[str, Any], times_held: int = 1) -> int | None:

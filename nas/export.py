@@ -21,7 +21,7 @@ from nas.evaluation import Evaluation
 from nas.folding import FILE as FOLDS_FILE
 from nas.folding import described, kept_folds, speaker_dependent
 from nas.model_card import model_card
-from nas.out_folder import refuse_taken, writing
+from nas.out_folder import made_whole
 from nas.outer import read_rows
 from nas.run_config import describe_environment
 from nas.study import Study
@@ -183,34 +183,30 @@ def write_folder(
     Raises:
         NasError: The folder exists, or cannot be made.
     """
-    refuse_taken(folder)
-    making = folder.with_name(f".{folder.name}.making")
-    shutil.rmtree(making, ignore_errors=True)
-    with writing(folder):
-        making.mkdir(parents=True)
-    document = yaml.safe_dump(architecture.as_dict(), sort_keys=False)
-    (making / "architecture.yaml").write_text(document, encoding="utf-8")
-    if config.get("family"):
-        filled = get_family(config["family"]).filled(architecture)
-        config = {**config, "values": filled}
-    environment = describe_environment()
-    now = {k: environment[k] for k in ("command", "date", "machine")}
-    metrics = {"measured_by": now, **metrics}
-    full = {"format": FORMAT, **{k: v for k, v in config.items() if k != ENVIRONMENT}}
-    _write_json(making / "config.json", full)
-    _write_json(making / f"{ENVIRONMENT}.json", environment)
-    _write_json(making / "metrics.json", metrics)
-    energy = _energy(config, metrics)
-    if energy is not None:
-        _write_json(making / "energy.json", energy.as_dict())
-    if weights is not None:
-        shutil.copyfile(weights, making / "model.safetensors")
-    if folds is not None:
-        _copy_folds(folds, making)
-    files = {p.name for p in making.iterdir()}
-    card = model_card(architecture, full, metrics, files, energy)
-    (making / "README.md").write_text(card, encoding="utf-8")
-    making.replace(folder)
+    with made_whole(folder) as making:
+        making.mkdir()
+        document = yaml.safe_dump(architecture.as_dict(), sort_keys=False)
+        (making / "architecture.yaml").write_text(document, encoding="utf-8")
+        if config.get("family"):
+            filled = get_family(config["family"]).filled(architecture)
+            config = {**config, "values": filled}
+        environment = describe_environment()
+        now = {k: environment[k] for k in ("command", "date", "machine")}
+        metrics = {"measured_by": now, **metrics}
+        full = {"format": FORMAT, **{k: v for k, v in config.items() if k != ENVIRONMENT}}
+        _write_json(making / "config.json", full)
+        _write_json(making / f"{ENVIRONMENT}.json", environment)
+        _write_json(making / "metrics.json", metrics)
+        energy = _energy(config, metrics)
+        if energy is not None:
+            _write_json(making / "energy.json", energy.as_dict())
+        if weights is not None:
+            shutil.copyfile(weights, making / "model.safetensors")
+        if folds is not None:
+            _copy_folds(folds, making)
+        files = {p.name for p in making.iterdir()}
+        card = model_card(architecture, full, metrics, files, energy)
+        (making / "README.md").write_text(card, encoding="utf-8")
     return folder
 
 

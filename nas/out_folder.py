@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+from eval.cache import scratch_dir
 from search_spaces.errors import NasError
 
 
@@ -17,11 +18,18 @@ def refuse_taken(out: Path) -> None:
     Raises:
         NasError: It is, or it cannot.
     """
-    if out.exists():
-        raise NasError(
-            "the output folder exists already", where=str(out), hint="choose another --out"
-        )
+    refuse_existing(out)
     refuse_unwritable(out)
+
+
+def refuse_existing(out: Path) -> None:
+    """Refuse an output that is there already.
+
+    Raises:
+        NasError: It is.
+    """
+    if out.exists() or out.is_symlink():
+        raise NasError("the output exists already", where=str(out), hint="choose another --out")
 
 
 def refuse_unwritable(out: Path) -> None:
@@ -53,3 +61,20 @@ def writing(out: Path) -> Iterator[None]:
             where=str(out),
             hint="choose another --out",
         ) from None
+
+
+@contextlib.contextmanager
+def made_whole(out: Path) -> Iterator[Path]:
+    """Yield a place to make a file or folder, which gets its name when all went well.
+
+    Nobody else makes it there: of two that want the same name one is refused.
+
+    Raises:
+        NasError: The output exists, at the beginning or at the end, or cannot be written.
+    """
+    refuse_taken(out)
+    with writing(out), scratch_dir(out.parent) as scratch:
+        making = scratch / out.name
+        yield making
+        refuse_existing(out)  # made by somebody else in the meantime
+        making.replace(out)

@@ -16,6 +16,7 @@ import numpy as np
 from nas import pareto
 from nas.archive import Archive
 from nas.evaluation import Evaluation, Job
+from nas.out_folder import made_whole
 from nas.record import (
     JOURNAL,
     WriterLock,
@@ -26,7 +27,7 @@ from nas.record import (
     repair_tail,
 )
 from nas.run_config import RunConfig
-from nas.runs import appearing
+from nas.runs import refuse_existing
 from nas.trials import checkpoint_path, new_trial, read_evaluation, read_job
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
@@ -70,7 +71,9 @@ class Study:
         import optuna
 
         quiet_optuna()
-        with appearing(folder) as making:
+        refuse_existing(folder)
+        with made_whole(folder) as making:
+            making.mkdir()
             config.write(making)
             for name, content in (files or {}).items():
                 (making / name).write_text(content, encoding="utf-8")

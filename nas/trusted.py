@@ -10,6 +10,8 @@ from nas.export import Exported, read_folder
 from search_spaces.errors import NasError, nearest
 from search_spaces.families import FAMILIES
 
+MOST_CLASSES = 10_000
+
 _BROKEN = "export it again, or retrain it with nas train DIR --out NEW"
 
 
@@ -35,6 +37,27 @@ def trusted_family(config: Mapping[str, Any], trusted: Collection[str], folder: 
     )
 
 
+def classes_of(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
+    """Return the classes of an export's network.
+
+    Raises:
+        NasError: It lists none.
+    """
+    classes = config.get("classes")
+    if (
+        not isinstance(classes, list)
+        or not 1 <= len(classes) <= MOST_CLASSES
+        or not all(isinstance(c, str) for c in classes)
+        or len(set(classes)) != len(classes)
+    ):
+        raise NasError(
+            "config.json does not list the classes of this network",
+            where=str(folder),
+            hint=_BROKEN,
+        )
+    return tuple(classes)
+
+
 def read_trained(folder: Path, trusted: Collection[str] = ()) -> Exported:
     """Read an export whose corpus is to be loaded and whose network is to be built.
 
@@ -54,13 +77,7 @@ def read_trained(folder: Path, trusted: Collection[str] = ()) -> Exported:
                 where=str(folder),
                 hint=_BROKEN,
             )
-    classes = model.config.get("classes")
-    if not isinstance(classes, list) or not all(isinstance(c, str) for c in classes):
-        raise NasError(
-            "config.json does not list the classes of this network",
-            where=str(folder),
-            hint=_BROKEN,
-        )
+    classes_of(model.config, folder)
     held = model.config.get("held_out")
     if held is not None and not (
         isinstance(held, dict)

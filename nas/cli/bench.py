@@ -14,6 +14,7 @@ import click
 
 from nas.bench_report import METHOD, bare, growth_rows, machine, notes, rows, stops
 from nas.cli.output import Out, finite, with_output
+from nas.out_folder import refuse_existing, writing
 from search_spaces.errors import NasError, nearest
 
 if TYPE_CHECKING:
@@ -118,18 +119,9 @@ def _finite(option: str, value: float) -> None:
 
 def _make(folder: Path) -> None:
     """Make the output folder before hours are spent on what goes there."""
-    try:
+    refuse_existing(folder)
+    with writing(folder):
         folder.mkdir(parents=True)
-    except FileExistsError:
-        raise NasError(
-            "the output folder exists already", where=str(folder), hint="choose another --out"
-        ) from None
-    except OSError as error:
-        raise NasError(
-            f"cannot make the output folder: {error.strerror}",
-            where=str(folder),
-            hint="choose another --out",
-        ) from None
 
 
 def _lengths(text: str, frame_rate: float) -> list[tuple[float, int]]:

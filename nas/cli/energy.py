@@ -199,9 +199,13 @@ def _recorded(source: Path, hash: str | None) -> tuple[Mapping[str, Any], str, d
         model = read_folder(source)
         try:
             metrics = json.loads((source / "metrics.json").read_text(encoding="utf-8"))
+            if not isinstance(metrics, dict):
+                raise ValueError("no object")
         except (OSError, ValueError) as error:
             raise NasError(f"cannot read the figures: {error}", where=str(source)) from None
-        told = {"values": model.config.get("values"), "times_held": times_held(model.config)}
+        values = model.config.get("values")
+        values = values if isinstance(values, dict) else None
+        told = {"values": values, "times_held": times_held(model.config)}
         return metrics, model.architecture.hash, told
     study = Study.open(source)
     e = named(study, hash)

@@ -16,8 +16,8 @@ from nas.hardware.fixed_point import Per, quantised, write_fixed_point
 from nas.hardware.loading import Model, read_model
 from nas.hardware.nir_file import write_nir
 from nas.hardware.onnx_file import TOLERANCE, write_onnx
-from nas.hardware.outputs import refuse_existing
 from nas.hardware.samples import RANDOM, random_frames
+from nas.out_folder import refuse_existing
 from search_spaces.errors import NasError
 
 Target = Literal["nir", "onnx", "fixed-point"]

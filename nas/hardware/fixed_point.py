@@ -26,8 +26,8 @@ from nas.hardware.loading import (
     check_values,
     skeleton,
 )
-from nas.hardware.outputs import made_whole
 from nas.hardware.tensors import check_declared, read_header, read_tensors
+from nas.out_folder import made_whole
 from nas.trusted import trusted_family
 from search_spaces.errors import NasError
 from search_spaces.ttfs import integer_weights

@@ -7,7 +7,6 @@ compared with what the weights file declares; only then is anything allocated or
 
 from __future__ import annotations
 
-import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +18,7 @@ from torch import nn
 
 from nas.export import Exported, read_folder, weights_of
 from nas.hardware.tensors import Declared, check_declared, read_header, read_tensors
-from nas.trusted import trusted_family
+from nas.trusted import classes_of, trusted_family
 from search_spaces.buffers import late_buffers
 from search_spaces.errors import NasError
 from search_spaces.families import get_family
@@ -27,7 +26,6 @@ from search_spaces.ttfs import TTFSNetwork
 
 LARGEST_TEXT = 2**24  # bytes of a JSON or YAML file; a real one has some kilobytes
 LARGEST_LATE = 2**16  # steps a frame, steps of a delay, or a gain
-MOST_CLASSES = 10_000
 PICKLES = (".pkl", ".pickle", ".pt", ".pth", ".ckpt", ".bin", ".joblib")
 
 Shape = int | tuple[int, ...]
@@ -85,7 +83,7 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     exported = _read_text(folder)
     config = exported.config
     family = trusted_family(config, trusted, folder)
-    classes = _classes(config, folder)
+    classes = classes_of(config, folder)
     weights = _only_safetensors(folder)
     declared = read_header(weights)
     shape = _shape(config, family, declared, folder)
@@ -136,9 +134,6 @@ def _read_text(folder: Path) -> Exported:
         # looked at before it becomes an architecture: aliases can make a short file endless
         text = (folder / "architecture.yaml").read_text(encoding="utf-8")
         check_values(yaml.safe_load(text), str(folder / "architecture.yaml"))
-        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-        if not isinstance(config, dict):
-            raise NasError("config.json holds no object", where=str(folder))
     except (OSError, ValueError, yaml.YAMLError, RecursionError):
         pass  # `read_folder` says what is wrong
     try:
@@ -162,22 +157,6 @@ def check_values(values: object, where: str) -> None:
         for item in items:
             if not isinstance(item, bool | int | float | str):
                 raise NasError(f"{type(item).__name__} is no value", where=f"{where}:{name}")
-
-
-def _classes(config: Mapping[str, Any], folder: Path) -> tuple[str, ...]:
-    classes = config.get("classes")
-    if (
-        not isinstance(classes, list)
-        or not 1 <= len(classes) <= MOST_CLASSES
-        or not all(isinstance(c, str) for c in classes)
-        or len(set(classes)) != len(classes)
-    ):
-        raise NasError(
-            "config.json does not list the classes of this network",
-            where=str(folder),
-            hint="export it again, or retrain it with nas train DIR --out NEW",
-        )
-    return tuple(classes)
 
 
 def _only_safetensors(folder: Path) -> Path:

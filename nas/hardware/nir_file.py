@@ -20,7 +20,8 @@ from torch import Tensor, nn
 import nas
 from nas.hardware.describe import FRAMES, SCORES, describe
 from nas.hardware.graph import Affine, Delay, Host, Neurons, Node, Segment, hosted, segments
-from nas.hardware.outputs import made_whole, refuse_existing, require
+from nas.hardware.outputs import require
+from nas.out_folder import made_whole, refuse_existing
 from search_spaces.errors import NasError
 from search_spaces.pts_snn import PTSSNN
 

@@ -10,9 +10,10 @@ import torch
 from torch import Tensor, nn
 
 import nas
-from nas.hardware.outputs import made_whole, refuse_existing, require
+from nas.hardware.outputs import require
 from nas.hardware.recorder import OPSET, record
 from nas.hardware.unrolled import unrolled
+from nas.out_folder import made_whole, refuse_existing
 from search_spaces.errors import NasError
 from search_spaces.ttfs import TTFSNetwork
 

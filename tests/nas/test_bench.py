@@ -308,7 +308,7 @@ def test_a_folder_that_cannot_be_made_is_refused_before_measuring(tmp_path: Path
     (tmp_path / "file").touch()
     done = attention("--kinds", "none", "--out", tmp_path / "file/out")
     assert isinstance(done.exception, NasError)
-    assert "cannot make the output folder" in str(done.exception)
+    assert "cannot write there: Not a directory" in str(done.exception)
 
 
 def test_the_command_module_loads_neither_torch_nor_plotly() -> None:

@@ -154,7 +154,7 @@ def test_a_kill_while_the_folder_is_made_leaves_no_run_behind(
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patched:
-        patched.setattr(Path, "rename", power_cut)
+        patched.setattr(Path, "replace", power_cut)
         with pytest.raises(KeyboardInterrupt):
             nas.search(space=DOCUMENT, evaluator=measure, budget=3, out=tmp_path / "run")
     assert not (tmp_path / "run").exists()

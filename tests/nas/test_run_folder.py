@@ -67,16 +67,6 @@ def test_searches_started_together_do_not_write_one_record(named: bool, tmp_path
         assert rows(study) == rows(alone)
 
 
-def test_what_a_kill_left_of_a_folder_is_removed_when_it_is_old(tmp_path: Path) -> None:
-    old, new = (tmp_path / f".run.{name}.making" for name in ("0000", "ffff"))
-    for left in (old, new):
-        left.mkdir()
-        (left / JOURNAL).write_text("half")
-    os.utime(old, (0, 0))
-    nas.search(space=DOCUMENT, evaluator=measure, budget=1, out=tmp_path / "run")
-    assert sorted(p.name for p in tmp_path.iterdir()) == [".run.ffff.making", "run"]
-
-
 def test_a_budget_below_what_is_under_way_is_refused(tmp_path: Path) -> None:
     study = nas.search(space=DOCUMENT, evaluator=measure, budget=3, out=tmp_path / "run")
     folder = study.folder

@@ -111,6 +111,7 @@ class Bench:
             seed=derived_seed(self.space.name, architecture.hash, seed),
             recipe=self.recipe,
             before=None if before is None else before.state,
+            resumable=True,
         )
 
     def measure(self, architecture: Architecture, seed: int) -> dict[str, float]:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 import torch
@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     from eval.resolution.train_rate import Coarse, TrainRate
     from eval.supernet import Supernet
 
+
+Looks = Literal["epochs", "folds"]
+EPOCHS: Looks = "epochs"
+FOLDS: Looks = "folds"
 
 BUILT, MEASURED = Phase("build"), Phase("measure")  # what `nas profile` tells apart
 
@@ -63,6 +67,7 @@ def evaluate(
     partial: Path | None = None,
     warm: Mapping[str, Supernet] | None = None,
     train_rate: TrainRate | None = None,
+    looks: Looks = EPOCHS,
 ) -> dict[str, Any]:
     """Train an architecture on every fold and measure it on what each holds out.
 
@@ -71,7 +76,7 @@ def evaluate(
         dataset: The corpus as frame features.
         folds: Speaker-independent splits; the predictions of all are pooled.
         family: Name of the network family.
-        fidelity: Share of the full training, in (0, 1].
+        fidelity: Share of the full training, in (0, 1]; ``looks`` says of what.
         seed: Of initial weights and order of utterances.
         recipe: How to train.
         profile: Cost model that prices the operations: name, path or content.
@@ -81,6 +86,8 @@ def evaluate(
         warm: By fold, a supernet trained on the same part, from whose ReLU weights training
             begins; None begins from random ones.
         train_rate: Trains at a coarser rate and adapts; None trains at the dataset's own.
+        looks: What a fidelity below 1 leaves out: ``epochs`` of every fold, or ``folds`` but
+            the first ones, which are trained to their end.
 
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
@@ -102,16 +109,20 @@ def evaluate(
     started = time.perf_counter()
     recipe = recipe or Recipe()
     before = load_states(partial) if partial is not None else {}
+    share = fidelity
+    if looks == FOLDS:
+        folds, share = folds[: max(1, round(fidelity * len(folds)))], 1.0
     done = [
         train_fold(
             architecture,
             dataset,
             fold,
             family=family,
-            fidelity=fidelity,
+            fidelity=share,
             seed=seed,
             recipe=recipe,
             before=before.get(fold.name),
+            resumable=partial is not None and fidelity < 1.0,
             warm=warm[fold.name] if warm is not None else None,
             train_rate=train_rate,
         )
@@ -137,13 +148,15 @@ def train_fold(
     seed: int,
     recipe: Recipe,
     before: Mapping[str, Tensor] | None = None,
+    resumable: bool = False,
     warm: Supernet | None = None,
     watch: Callable[[Training, Epoch], None] | None = None,
     train_rate: TrainRate | None = None,
 ) -> Trained:
     """Train on one fold, from the beginning or a state, and predict what it holds out.
 
-    ``watch`` is told of every epoch when it is done.
+    ``watch`` is told of every epoch when it is done. A training that is ``resumable`` gives
+    its state too, even at its end.
     """
     own = derived_seed(seed, fold.name)
     rng = np.random.default_rng(own)
@@ -158,7 +171,7 @@ def train_fold(
     if before is not None:
         training.restore(before)
     told = functools.partial(watch, training) if watch is not None else None
-    network = training.run(fidelity, told)
+    network = training.run(fidelity, told, resumable)
     if coarse is not None:
         network = coarse.adapted(network, dataset, fold.fit)
     with MEASURED, OperationCounter(network).counting() as counter:
@@ -167,7 +180,7 @@ def train_fold(
     return Trained(
         network=network,
         parameters=parameters,
-        state=training.state() if fidelity < 1.0 else {},
+        state=training.state() if resumable else {},
         fold=fold,
         predicted=logits.argmax(1).numpy(),
         loss=float(nn.functional.cross_entropy(logits, true)),

@@ -60,12 +60,20 @@ class Training:
         )
         self._tuner: Trainer | None = None
 
-    def run(self, fidelity: float, watch: Watch | None = None) -> nn.Module:
+    def run(
+        self, fidelity: float, watch: Watch | None = None, resumable: bool = False
+    ) -> nn.Module:
         """Train to a share of the epochs, in (0, 1]; ``watch`` is told of each of them.
+
+        Args:
+            fidelity: The share.
+            watch: Told of every epoch.
+            resumable: Whether ``state`` is asked for at the end of the training too.
 
         Returns:
             The network to measure. At fidelity 1 it is the trained one and the training is
-            over; before, a time-to-first-spike network is a mapped copy of it.
+            over; before, or where it is resumable, a time-to-first-spike network is a mapped
+            copy of it.
         """
         target = self.recipe.epochs_at(fidelity)
         self._trainer.run_to(min(target, self._first_epochs), watch)
@@ -80,7 +88,8 @@ class Training:
             with spiking.viewed(ReLUView(steps=spiking.discretisation.steps)):
                 self._tuner.run_to(target - self._first_epochs, self._later(watch))
             return spiking
-        measured = spiking if target == self.recipe.epochs else copy.deepcopy(spiking)
+        over = target == self.recipe.epochs and not resumable
+        measured = spiking if over else copy.deepcopy(spiking)
         self._map(measured)
         return measured
 

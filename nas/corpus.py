@@ -34,8 +34,8 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         request: ``data``, ``encoder``, ``layer``, ``frame_rate``, ``sampling``, ``class_map``
             (a mapping or the path of one), ``protocol``, ``speaker_dependent``, ``folds``,
             ``precision``, ``max_seconds``, ``skip_bad``,
-            ``test_fold``, ``validation_folds``, ``train_rate``, ``dtype``, ``bucket``; None
-            each for the default.
+            ``test_fold``, ``validation_folds``, ``train_rate``, ``dtype``, ``bucket``,
+            ``looks``; None each for the default.
         say: Takes lines about slow steps.
 
     Raises:
@@ -68,6 +68,7 @@ def corpus_evaluator(space: Space, request: Mapping[str, Any], say: Say) -> Corp
         train_rate=request.get("train_rate"),
         dtype=dtype,
         bucket=request.get("bucket"),
+        looks=request.get("looks"),
         split=split,
     )
 

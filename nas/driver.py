@@ -11,7 +11,7 @@ from nas.chosen_evaluator import choose_evaluator
 from nas.evaluation import plain
 from nas.executors.workers import Workers
 from nas.folding import recorded as recorded_split
-from nas.guides import can_warm, proxy_kind, remeasures
+from nas.guides import can_warm, halves, proxy_kind, remeasures
 from nas.loop import Observer, Say, run
 from nas.run_config import RunConfig, describe_environment
 from nas.runs import default_folder, refuse_existing
@@ -108,8 +108,10 @@ def search(
             briefly) or ``none``.
         warm_start: Begin every training from the weights of a ReLU supernet, trained once on
             the same part of the corpus. Off by default; ``confirm`` always begins anew.
-        halving: Give every new architecture a first look of an eighth of the epochs, and go on
-            with the best third only; a first look charges an eighth. Off by default.
+        halving: Give every new architecture a first look, and go on with the best quarter only:
+            one of several validation folds, charged as its share of a unit, or, with one fold
+            or an evaluator of your own, an eighth of the training. By default on with guidance
+            where there are several folds and a budget of 30 or more.
         remeasure: Measure contenders for the front again, with another seed, where that is
             worth more than something new; needs guidance, and is on with it by default.
         workers: Evaluations at the same time (default 1). With one, and none of the four
@@ -151,7 +153,9 @@ def search(
         "validation_folds": validation_folds,
         "train_rate": train_rate,
         "dtype": dtype,
-        "bucket": None,  # only a run that began with another than today's has its own
+        # only a run that began with others than today's has its own
+        "bucket": None,
+        "looks": None,
     }
     if budget is not None and (isinstance(budget, bool) or budget != int(budget) or budget < 1):
         raise NasError(
@@ -186,7 +190,7 @@ def search(
             planned=size,
             seed=0 if seed is None else int(seed),
             evaluator=plain(chosen.describe()),
-            halving=bool(halving),
+            halving=halves(halving, guided, chosen, size),
             guidance=guided,
             proxy=proxy_kind(proxy, guided, chosen),
             warm_start=can_warm(warm_start, chosen),
@@ -231,6 +235,7 @@ def _resume(
     say: Say,
 ) -> tuple[Study, Any]:
     """Open a run for writing after checking that nothing asked for contradicts it."""
+    from eval.evaluate import EPOCHS
     from eval.training import BEFORE
 
     config = RunConfig.read(folder)
@@ -240,6 +245,7 @@ def _resume(
         # a record of before protocols had names is compared as one that names its own
         named = {k: recorded[k] for k in ("protocol", "speaker_dependent")}
         named["recipe"] = {**BEFORE, **recorded["recipe"]}  # nor did all of a recipe
+        named["looks"] = recorded.setdefault("looks", EPOCHS)
         recorded |= {key: named["recipe"][key] for key in BEFORE}
         config = replace(config, evaluator={**config.evaluator, **named})
     wanted_space = load_space(space) if space is not None else config.space

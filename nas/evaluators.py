@@ -18,6 +18,7 @@ from search_spaces.errors import NasError, nearest
 from search_spaces.space import Space
 
 if TYPE_CHECKING:
+    from eval.evaluate import Looks
     from eval.features import Dataset
     from eval.supernet import Supernet
     from nas.folding import Split
@@ -132,6 +133,8 @@ class CorpusEvaluator:
             to the rate of the dataset and measured there; None trains them at that.
         dtype: Number format of trainings, as for ``eval.autocast.resolve``.
         bucket: Of the recipe, where a run began with another; None for the recipe's.
+        looks: What a fidelity below 1 leaves out, as for ``eval.evaluate.evaluate``; None for
+            folds where there are several.
     """
 
     checkpoints = True
@@ -149,6 +152,7 @@ class CorpusEvaluator:
         train_rate: float | None = None,
         dtype: str | None = None,
         bucket: int | None = None,
+        looks: Looks | None = None,
     ) -> None:
         from eval.autocast import resolve
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
@@ -182,6 +186,7 @@ class CorpusEvaluator:
         self.folds = folding.inner(dataset, self.outer.fit, inner)
         self.protocol = folding.name
         self.speaker_dependent = folding.mixed(dataset, [*outer, *self.folds])
+        self.looks: Looks = looks or ("folds" if len(self.folds) > 1 else "epochs")
         self._folds_digest = split.digest() if split is not None else None
         # what the record needs beside what `describe` returns, by file name
         self.files = {} if split is None else {FOLDS_FILE: split.file(dataset)}
@@ -211,6 +216,7 @@ class CorpusEvaluator:
             partial=partial,
             warm=self.warm,
             train_rate=self.train_rate,
+            looks=self.looks,
         )
 
     def refuse(self, architecture: Mapping[str, Any]) -> str | None:
@@ -265,6 +271,7 @@ class CorpusEvaluator:
             "validation_folds": self.inner,
             "validation": [f.name for f in self.folds],
             "recipe": self.recipe.as_dict(),
+            "looks": self.looks,
             "profile": self.profile,
             # older records do not know it
             **({} if self.train_rate is None else {"train_rate": self.train_rate.rate}),

@@ -7,6 +7,8 @@ from typing import Any
 from nas.proxy import KINDS
 from search_spaces.errors import NasError, nearest
 
+LOOKING = 30  # units, from which on first looks are the default
+
 
 def proxy_kind(asked: str | None, guided: bool, evaluator: Any) -> str:
     """Return the proxy of a new run; one that nobody would listen to is a mistake."""
@@ -30,6 +32,18 @@ def can_warm(asked: bool | None, evaluator: Any) -> bool:
     if asked and not hasattr(evaluator, "family"):
         raise NasError("an evaluator of your own has no ReLU weights to begin from")
     return bool(asked)
+
+
+def halves(asked: bool | None, guided: bool, evaluator: Any, budget: int) -> bool:
+    """Return whether new architectures get a first look before they are trained in full.
+
+    Unless asked otherwise where a search is guided and a look is one of several folds, which
+    is a part of the result and not a guess at it; and where the budget is worth a beginning of
+    looks alone.
+    """
+    if asked is not None:
+        return asked
+    return guided and getattr(evaluator, "looks", None) == "folds" and budget >= LOOKING
 
 
 def remeasures(asked: bool | None, guided: bool) -> bool:

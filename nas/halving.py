@@ -1,14 +1,16 @@
 """Successive halving for several objectives, asynchronous.
 
-Every new architecture is first trained for a small share of the epochs. Of those, the best
-third by non-dominated rank go on from where they stopped; the rest are never finished. A
-decision needs no generation to end, and nothing but the archive, so that a resumed run decides
-as the unbroken one would have.
+Every new architecture gets a first look: of several validation folds of a corpus it is trained on
+the first; where there is one fold, or the evaluator is a person's own, for an eighth of the
+training. Of those, the best quarter by non-dominated rank go on from where they stopped; the rest
+are never finished. A decision needs no generation to end, and nothing but the archive, so that a
+resumed run decides as the unbroken one would have.
 
 After ASHA (Li et al., MLSys 2020) with the rank of Deb et al. (2002) in the place of a loss.
 That a short training tells anything about a long one is measured and not assumed: a few
 promotions are drawn at random, and where the two do not agree, new architectures are trained
-in full at once.
+in full at once. A fold is no guess at the result but a part of it, and is believed: among the
+few that are trained in full, which are all good and alike, no correlation could be told.
 """
 
 from __future__ import annotations
@@ -26,8 +28,8 @@ from nas.evaluation import Evaluation
 if TYPE_CHECKING:
     from nas.run_config import RunConfig
 
-LOW = 0.125  # share of the epochs of a first look; one of the eight of the default recipe
-KEEP = 3  # one of so many first looks goes on
+LOW = 0.125  # share of the epochs of a first look, where there are no folds to choose from
+KEEP = 4  # one of so many first looks goes on
 AT_RANDOM = 0.15  # share of the promotions that are drawn, to measure what a first look is worth
 LEAST_PAIRS = 10  # before it is judged
 FLOOR = 0.1  # of the lower confidence bound of the rank correlation
@@ -38,7 +40,7 @@ class Step:
     """What to do next.
 
     Args:
-        fidelity: Train up to this share of the epochs.
+        fidelity: Train up to this share of the whole.
         promote: The evaluation to go on from; None for a new architecture.
     """
 
@@ -63,27 +65,29 @@ class Halving:
 
     Args:
         warmup: First looks before the first promotion.
+        low: Share of the full training that a first look is.
+        doubted: Whether first looks decide only while they agree with full trainings.
     """
 
-    def __init__(self, warmup: int) -> None:
-        self.warmup = warmup
+    def __init__(self, warmup: int, low: float = LOW, doubted: bool = True) -> None:
+        self.warmup, self.low, self.doubted = warmup, low, doubted
 
     def next(self, archive: Archive, left: float, rng: np.random.Generator) -> Step | None:
-        """As of ``FullOnly``; the end of the budget is met to the last eighth."""
+        """As of ``FullOnly``; the end of the budget is met to the last first look."""
         looks = first_looks(archive)
         waiting = self.waiting(archive)
-        rest = 1.0 - LOW
-        if left + 1e-9 < LOW:
+        rest = 1.0 - self.low
+        if left + 1e-9 < self.low:
             return None
         if left + 1e-9 >= rest and waiting and self._due(looks, waiting, left):
-            if rng.random() < AT_RANDOM:
+            if self.doubted and rng.random() < AT_RANDOM:
                 return Step(1.0, waiting[int(rng.integers(len(waiting)))])
             best = ranked(waiting, looks, archive)
             if best or left < 1.0:
                 return Step(1.0, best[0] if best else waiting[0])
-        if left + 1e-9 >= 1.0 and not trusted(archive):
+        if self.doubted and left + 1e-9 >= 1.0 and not trusted(archive):
             return Step(1.0)
-        return Step(LOW)
+        return Step(self.low)
 
     def waiting(self, archive: Archive) -> list[Evaluation]:
         """Return the first looks that may still be promoted."""
@@ -93,7 +97,7 @@ class Halving:
     def _due(
         self, looks: Sequence[Evaluation], waiting: Sequence[Evaluation], left: float
     ) -> bool:
-        """Whether a promotion is open: a third of the first looks, and at the end any."""
+        """Whether a promotion is open: a quarter of the first looks, and at the end any."""
         if left < 1.0:
             return True
         return len(looks) >= self.warmup and (len(looks) - len(waiting)) < len(looks) // KEEP
@@ -101,8 +105,14 @@ class Halving:
 
 def make_schedule(config: RunConfig) -> FullOnly | Halving:
     """Return the schedule of a run."""
-    # a tenth of the budget for first looks, of which promotions then take as much again
-    return Halving(max(8, min(60, round(0.3 * config.planned)))) if config.halving else FullOnly()
+    if not config.halving:
+        return FullOnly()
+    # so many that a quarter of them, trained in full, cost about as much again
+    warmup = max(8, min(60, round(0.3 * config.planned)))
+    evaluator = config.evaluator
+    if evaluator.get("looks") == "folds":
+        return Halving(warmup, 1.0 / len(evaluator["validation"]), doubted=False)
+    return Halving(warmup)
 
 
 def first_looks(archive: Archive) -> list[Evaluation]:
@@ -119,7 +129,7 @@ def promoted(archive: Archive) -> frozenset[str]:
 def ranked(
     waiting: Sequence[Evaluation], looks: Sequence[Evaluation], archive: Archive
 ) -> list[Evaluation]:
-    """Return those of ``waiting`` in the best third of all first looks, best first.
+    """Return those of ``waiting`` in the best quarter of all first looks, best first.
 
     By non-dominated rank among all of them; within a rank by how much volume each adds to it.
     """

@@ -47,7 +47,8 @@ class RunConfig:
         guidance: Whether a surrogate learned on the run's own evaluations screens proposals.
         proxy: Whose scores it may learn from: ``supernet``, ``ann`` or ``none``.
         warm_start: Whether trainings begin from the weights of a ReLU supernet.
-        halving: Whether new architectures are first trained for a share of the epochs only.
+        halving: Whether new architectures are first trained on one fold, or for a share of the
+            epochs, only.
         remeasure: Whether contenders for the front are measured again where that is worth more
             than something new.
         created: Time, versions, machine, command line: for people, never compared.

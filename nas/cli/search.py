@@ -82,7 +82,8 @@ Examples:
 @click.option(
     "--halving/--no-halving",
     default=None,
-    help="First looks of an eighth of the epochs; the best third goes on.  [default: no]",
+    help="First looks at one fold (of an eighth of the epochs, where there is one); the best"
+    " quarter goes on.  [default: yes if guided on several folds with a budget of 30 or more]",
 )
 @click.option(
     "--remeasure/--no-remeasure",

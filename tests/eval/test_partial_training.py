@@ -9,7 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from eval.evaluate import evaluate
+from eval.evaluate import Looks, evaluate
 from eval.folds import outer_folds
 from eval.training import Recipe
 from eval.weights import load_states
@@ -31,7 +31,13 @@ def one_thread():
     torch.set_num_threads(1)
 
 
-def measured(values: dict[str, Any], fidelity: float, folder: Path, partial: Path | None) -> Any:
+def measured(
+    values: dict[str, Any],
+    fidelity: float,
+    folder: Path,
+    partial: Path | None,
+    looks: Looks = "epochs",
+) -> Any:
     dataset = synthetic()
     weights = folder / "weights.safetensors"
     result = evaluate(
@@ -44,6 +50,7 @@ def measured(values: dict[str, Any], fidelity: float, folder: Path, partial: Pat
         recipe=RECIPE,
         checkpoint=weights,
         partial=partial,
+        looks=looks,
     )
     result.pop("train_seconds")
     return result, load_file(weights)
@@ -76,6 +83,34 @@ def test_going_on_makes_the_remaining_epochs_only(
     measured({}, 0.25, tmp_path, partial)
     assert len(steps) == 2 * 2 * 3  # folds, epochs, batches of 16 out of 45
     measured({}, 1.0, tmp_path, partial)
+    assert len(steps) == 2 * 8 * 3
+
+
+@pytest.mark.parametrize("values", NETWORKS.values(), ids=NETWORKS)
+def test_a_look_at_one_fold_is_that_fold_and_the_rest_follows(
+    values: dict[str, Any], tmp_path: Path
+) -> None:
+    whole, weights = measured(values, 1.0, tmp_path, None)
+    partial = tmp_path / "state.safetensors"
+    look, own = measured(values, 0.5, tmp_path, partial, "folds")
+    assert look["folds"] == whole["folds"][:1]
+    assert look["ua"] == whole["folds"][0]["ua"]
+    resumed, again = measured(values, 1.0, tmp_path, partial, "folds")
+    assert resumed == whole
+    for kept in (own, again):
+        assert weights.keys() == kept.keys()
+        assert all(torch.equal(weights[k], kept[k]) for k in weights)
+
+
+def test_the_fold_of_a_look_is_never_trained_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps, step = [], torch.optim.AdamW.step
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda o: (steps.append(1), step(o))[1])
+    partial = tmp_path / "state.safetensors"
+    measured(NETWORKS["tuned"], 0.5, tmp_path, partial, "folds")
+    assert len(steps) == 8 * 3  # epochs, batches of 16 out of 45
+    measured(NETWORKS["tuned"], 1.0, tmp_path, partial, "folds")
     assert len(steps) == 2 * 8 * 3
 
 

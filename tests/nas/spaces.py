@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import time
+from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 DOCUMENT: dict[str, Any] = {
     "name": "toy",
@@ -52,3 +55,30 @@ def measure_badly(architecture: dict[str, Any], fidelity: float, seed: int) -> d
     if architecture["width"] == 64:
         return {"ua": 0.5}
     return measure(architecture, fidelity, seed)
+
+
+# a corpus search of a second or two
+HEADS: dict[str, Any] = {
+    "name": "heads",
+    "family": "pts_snn",
+    "parameters": {
+        "encoder.depth": {"int": [0, 2]},
+        "encoder.width": {"choice": [4, 8, 16]},
+        "encoder.shift": {"choice": [0, 0.25], "repeat": "encoder.depth"},
+        "neuron.type": {"choice": ["plif", "if", "ttfs"]},
+        "ttfs.steps": {"choice": [4, 8], "when": {"neuron.type": "ttfs"}},
+    },
+    "objectives": {"ua": "maximize", "energy": "minimize"},
+}
+
+
+def small_corpus(folder: Path) -> Path:
+    """Write four speakers, two classes, frames of 6 dimensions around a mean per class."""
+    rng = np.random.default_rng(0)
+    rows = ["path,label,speaker"]
+    for i in range(48):
+        frames = (1 if i % 2 else -1) + rng.normal(size=(int(rng.integers(3, 8)), 6))
+        np.save(folder / f"{i}.npy", frames.astype(np.float32))
+        rows.append(f"{i}.npy,{'joy' if i % 2 else 'anger'},s{i // 12}")
+    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
+    return folder

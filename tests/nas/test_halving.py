@@ -150,8 +150,8 @@ def look(number: int, ua: float, energy: float, fidelity: float = LOW) -> Evalua
     )
 
 
-def test_the_best_third_is_that_of_the_non_dominated_ranks() -> None:
-    """Six first looks; 0 and 1 dominate 2, which dominates 3, 4 and 5: the third is 0 and 1."""
+def test_the_best_quarter_is_that_of_the_non_dominated_ranks() -> None:
+    """Six first looks; 0 and 1 dominate 2, which dominates 3, 4 and 5: the two are 0 and 1."""
     looks = [
         look(0, 0.9, 2.0),
         look(1, 0.6, 1.0),

@@ -8,9 +8,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from spaces import DOCUMENT, measure
+from spaces import DOCUMENT, HEADS, measure, small_corpus
 
 import nas
 from nas.evaluation import Evaluation
@@ -20,37 +19,15 @@ from nas.trust import read_trust
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
 
-SPACE: dict[str, Any] = {
-    "name": "heads",
-    "family": "pts_snn",
-    "parameters": {
-        "encoder.depth": {"int": [0, 2]},
-        "encoder.width": {"choice": [4, 8, 16]},
-        "encoder.shift": {"choice": [0, 0.25], "repeat": "encoder.depth"},
-        "neuron.type": {"choice": ["plif", "if", "ttfs"]},
-        "ttfs.steps": {"choice": [4, 8], "when": {"neuron.type": "ttfs"}},
-    },
-    "objectives": {"ua": "maximize", "energy": "minimize"},
-}
-
 
 @pytest.fixture(scope="module")
 def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Four speakers, two classes, frames of 6 dimensions around a mean per class."""
-    folder = tmp_path_factory.mktemp("corpus")
-    rng = np.random.default_rng(0)
-    rows = ["path,label,speaker"]
-    for i in range(48):
-        frames = (1 if i % 2 else -1) + rng.normal(size=(int(rng.integers(3, 8)), 6))
-        np.save(folder / f"{i}.npy", frames.astype(np.float32))
-        rows.append(f"{i}.npy,{'joy' if i % 2 else 'anger'},s{i // 12}")
-    (folder / "manifest.csv").write_text("\n".join(rows) + "\n")
-    return folder
+    return small_corpus(tmp_path_factory.mktemp("corpus"))
 
 
 def search(corpus: Path, out: Path, **changes: Any) -> Study:
     asked = {"searcher": "auto", "budget": 16, "validation_folds": 1, "halving": True, **changes}
-    return nas.search(space=SPACE, data=corpus, out=out, **asked)
+    return nas.search(space=HEADS, data=corpus, out=out, **asked)
 
 
 @pytest.fixture(scope="module")

@@ -5,11 +5,11 @@
 The obvious way trains random candidates of ``pts_snn`` with spikingjelly's own neurons in
 float32, in one process with two threads. The same candidates are trained with ours in one
 process of one thread and in two; then a search runs as it comes, with two workers: guided,
-start of Ray and training of the supernet included, features in the cache; and one with first
-looks, of which only the best are trained in full while they tell anything; and one that begins
-with an empty cache, so that it computes the features too (fetching left out). All on the bundled
-corpus, every candidate on four folds. Spikes and gradients of both ways are the same bits, so
-what a random search finds does not depend on the way.
+with first looks at one fold of four, start of Ray and training of the supernet included, features
+in the cache; and one that trains every candidate on all folds; and one that begins with an empty
+cache, so that it computes the features too (fetching left out). All on the bundled corpus. Spikes
+and gradients of both ways are the same bits, so what a random search finds does not depend on the
+way.
 
     python benchmarks/candidates.py --seeds 10 --budget 60 --folds 2 --keep FOLDER
 
@@ -47,7 +47,7 @@ SPACE = "pts_snn"
 WAYS = {"obvious": 2, "ours": 1}  # threads
 ROWS = {"obvious, 1x2": ("obvious", 1), "ours, 1x1": ("ours", 1), "ours, 2x1": ("ours", 2)}
 COLD = "empty cache"
-SEARCHES = {"default search": (), "with first looks": ("--halving",), COLD: ()}
+SEARCHES = {"default search": (), "without first looks": ("--no-halving",), COLD: ()}
 KINDS = ("auto", "random")  # searchers that are compared
 FRESH = 10**6 + 7
 

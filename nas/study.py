@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
@@ -123,12 +124,12 @@ class Study:
     @property
     def spent(self) -> float:
         """Full-training equivalents charged by finished evaluations."""
-        return sum(e.cost for e in self._done)
+        return _exact(e.cost for e in self._done)
 
     @property
     def committed(self) -> float:
         """Full-training equivalents charged or under way."""
-        return self.spent + sum(job.cost for job in self.pending)
+        return _exact([*(e.cost for e in self._done), *(job.cost for job in self.pending)])
 
     @property
     def started(self) -> int:
@@ -292,3 +293,8 @@ class _IntoLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         """Append one record."""
         self._study.log("message", source=record.name, text=record.getMessage())
+
+
+def _exact(costs: Iterable[float]) -> float:
+    """Add up; thirds and sevenths of a unit make whole ones."""
+    return round(math.fsum(costs), 9)

@@ -157,7 +157,7 @@ def curve_panels(runs: Sequence[RunData]) -> list[Panel]:
     if not partial:
         missing = (
             "The record has no partial trainings, and of a full one only the end is kept."
-            " Partial ones come with nas search --halving."
+            " Partial ones come with first looks (nas search --halving)."
         )
         return [Panel("curves", "Learning curves", missing=missing)]
     return [_curves(runs, name) for name in runs[0].objectives]

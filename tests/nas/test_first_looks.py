@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 from spaces import HEADS, small_corpus
@@ -19,7 +20,8 @@ def corpus(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def search(data: Path, out: Path, **asked: Any) -> Study:
-    return nas.search(space=HEADS, data=data, out=out, validation_folds=2, proxy="none", **asked)
+    options = {"validation_folds": 2, "proxy": "none", **asked}
+    return nas.search(space=HEADS, data=data, out=out, **options)
 
 
 @pytest.fixture(scope="module")
@@ -45,6 +47,35 @@ def test_a_guided_search_on_several_folds_looks_at_one_first(run: Study) -> None
         e.number for e in run.evaluations if e.fidelity == 1
     }
     assert all(p.stat().st_size > 0 for p in (run.folder / "checkpoints").iterdir())
+
+
+def test_thirds_of_a_unit_make_whole_ones(
+    corpus: Path,
+    tmp_path: Path,
+) -> None:
+    spent: list[float] = []
+
+    class Watch:
+        def started(self, study: Study) -> None: ...
+
+        def evaluated(self, study: Study, evaluation: Any) -> None:
+            spent.append(study.spent)
+
+    study = search(
+        corpus,
+        tmp_path / "run",
+        budget=12,
+        validation_folds=3,
+        halving=True,
+        searcher="random",
+        observer=Watch(),
+    )
+    assert {e.fidelity for e in study.evaluations} == {1 / 3, 1.0}
+    costs = np.cumsum([e.cost for e in study.evaluations])
+    assert [s for s in spent if abs(s - round(s)) < 1e-6] == [
+        round(c) for c in costs if abs(c - round(c)) < 1e-6
+    ]
+    assert study.spent == study.committed == 12
 
 
 @pytest.mark.parametrize(

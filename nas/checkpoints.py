@@ -6,9 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nas.halving import first_looks, promoted
+from nas.halving import first_looks, promoted, ranks_of
 from nas.study import Study
 
+FEW = 100  # first looks, of which every state is kept
 RANKS = 3  # from which an architecture may return to the front when a lucky one is found out
 
 
@@ -40,15 +41,13 @@ def _behind_the_front(study: Study) -> set[str]:
 
 
 def _stale_states(study: Study) -> list[Path]:
-    """Training states that no promotion will ask for: finished, or in the worse half."""
-    import moocore
-
+    """Training states that no promotion will ask for: finished, or in the worse half of many."""
     archive = study.archive()
     looks, done = first_looks(archive), promoted(archive)
     keep = {job.architecture.hash for job in study.pending}
     if looks:
-        ranks = moocore.pareto_rank(archive.losses(looks))
-        middle = np.median(ranks)
-        keep |= {e.architecture.hash for e, r in zip(looks, ranks, strict=True) if r <= middle}
+        ranks = ranks_of(looks, archive)
+        limit = np.sort(ranks)[min(len(looks), max(len(looks) // 2, FEW)) - 1]
+        keep |= {e.architecture.hash for e, r in zip(looks, ranks, strict=True) if r <= limit}
     keep -= done - {job.architecture.hash for job in study.pending}
     return [p for p in (study.folder / "partial").glob("*") if p.stem not in keep]

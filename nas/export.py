@@ -20,6 +20,7 @@ from nas.energy_report import EnergyReport, report, times_held
 from nas.evaluation import Evaluation
 from nas.folding import FILE as FOLDS_FILE
 from nas.folding import described, kept_folds, speaker_dependent
+from nas.measurements import part_of
 from nas.model_card import model_card
 from nas.out_folder import made_whole
 from nas.outer import read_rows
@@ -119,7 +120,7 @@ def export(
         "run": {"folder": str(study.folder), "command": created.get("command")},
     }
     metrics = {
-        "measured_on": _measured_on(source),
+        "measured_on": _measured_on(e, source),
         "measured_by": {k: created.get(k) for k in ("command", "date", "machine")},
         **described(source),
         "objectives": dict(e.objectives),
@@ -155,11 +156,13 @@ def export(
         )
 
 
-def _measured_on(source: Mapping[str, Any]) -> str:
+def _measured_on(e: Evaluation, source: Mapping[str, Any]) -> str:
+    part = part_of(e, source)
     if source.get("kind") != "corpus":
-        return "the run's own evaluator"
+        return f"the run's own evaluator{f', {part} only' if part else ''}"
     what = "utterances" if speaker_dependent(source) else "speakers"
-    return f"validation {what} of the search, predictions of all folds pooled"
+    pooled = f"{part} only" if part else "predictions of all folds pooled"
+    return f"validation {what} of the search, {pooled}"
 
 
 def write_folder(

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+import numpy.typing as npt
 
 from nas import pareto
 from nas.archive import Archive
@@ -82,9 +83,9 @@ class Halving:
         if left + 1e-9 >= rest and waiting and self._due(looks, waiting, left):
             if self.doubted and rng.random() < AT_RANDOM:
                 return Step(1.0, waiting[int(rng.integers(len(waiting)))])
-            best = ranked(waiting, looks, archive)
+            best = ranked(waiting, archive)
             if best or left < 1.0:
-                return Step(1.0, best[0] if best else waiting[0])
+                return Step(1.0, (best or in_order(waiting, archive))[0])
         if self.doubted and left + 1e-9 >= 1.0 and not trusted(archive):
             return Step(1.0)
         return Step(self.low)
@@ -116,8 +117,12 @@ def make_schedule(config: RunConfig) -> FullOnly | Halving:
 
 
 def first_looks(archive: Archive) -> list[Evaluation]:
-    """Return the evaluations below fidelity 1 that could be promoted."""
-    return [e for e in archive.evaluations if e.feasible and e.fidelity < 1.0]
+    """Return the evaluations below fidelity 1 that could be promoted.
+
+    Those outside the constraints too: on a part of the data a network can be outside by little
+    that is inside on all of it.
+    """
+    return [e for e in archive.evaluations if e.ok and e.fidelity < 1.0]
 
 
 def promoted(archive: Archive) -> frozenset[str]:
@@ -126,35 +131,58 @@ def promoted(archive: Archive) -> frozenset[str]:
     return frozenset(done + [a.hash for a in archive.pending])
 
 
-def ranked(
-    waiting: Sequence[Evaluation], looks: Sequence[Evaluation], archive: Archive
-) -> list[Evaluation]:
-    """Return those of ``waiting`` in the best quarter of all first looks, best first.
+def ranks_of(looks: Sequence[Evaluation], archive: Archive) -> npt.NDArray[np.intp]:
+    """Return ``[N]``: non-dominated ranks from 0; behind them what is outside the constraints.
 
-    By non-dominated rank among all of them; within a rank by how much volume each adds to it.
+    By the constrained domination of Deb et al. (2002): the less it violates, the better.
     """
     import moocore
 
-    values = archive.losses(looks)
-    ranks = moocore.pareto_rank(values)
+    inside = np.array([e.feasible for e in looks])
+    ranks = np.zeros(len(looks), dtype=np.intp)
+    if inside.any():
+        able = [e for e in looks if e.feasible]
+        ranks[inside] = moocore.pareto_rank(archive.losses(able))
+    amounts = np.array([sum(e.violations.values()) for e in looks if not e.feasible])
+    if len(amounts):
+        behind = ranks[inside].max(initial=-1) + 1
+        ranks[~inside] = behind + np.unique(amounts, return_inverse=True)[1]
+    return ranks
+
+
+def ranked(waiting: Sequence[Evaluation], archive: Archive) -> list[Evaluation]:
+    """Return those of ``waiting`` in the best quarter of all first looks, best first."""
+    looks = first_looks(archive)
+    ranks = ranks_of(looks, archive)
+    limit = np.sort(ranks)[max(0, -(-len(looks) // KEEP) - 1)]
+    near = {e.number for e, rank in zip(looks, ranks, strict=True) if rank <= limit}
+    return in_order([e for e in waiting if e.number in near], archive)
+
+
+def in_order(waiting: Sequence[Evaluation], archive: Archive) -> list[Evaluation]:
+    """Sort first looks by rank among all; within a rank by how much volume each adds to it."""
+    looks = first_looks(archive)
+    ranks = ranks_of(looks, archive)
     places = {e.number: i for i, e in enumerate(looks)}
-    order = np.argsort(ranks, kind="stable")
-    limit = ranks[order[max(0, -(-len(looks) // KEEP) - 1)]]
+    values = archive.losses(looks)
     low, high = values.min(0), values.max(0)
     scaled = (values - low) / np.where(high > low, high - low, 1.0)
-    chosen = [e for e in waiting if ranks[places[e.number]] <= limit]
 
     def place(e: Evaluation) -> tuple[float, float, int]:
         rank = ranks[places[e.number]]
-        same = scaled[ranks == rank]
         mine = scaled[places[e.number]]
-        return float(rank), -_added(mine, same), e.number
+        return float(rank), -_added(mine, scaled[ranks == rank]), e.number
 
-    return sorted(chosen, key=place)
+    return sorted(waiting, key=place)
 
 
-def agreement(archive: Archive) -> dict[str, dict[str, Any]]:
+def agreement(archive: Archive, of_folds: bool = False) -> dict[str, dict[str, Any]]:
     """Return how first looks and full trainings agree, by objective.
+
+    Args:
+        archive: The evaluations so far.
+        of_folds: Whether looks are at folds. As those are a part of the whole, they are then
+            compared with the rest of it.
 
     Returns:
         Objective to ``tau`` (Kendall's, None without variation), ``pairs`` and ``low``, the
@@ -162,9 +190,17 @@ def agreement(archive: Archive) -> dict[str, dict[str, Any]]:
     """
     looks = {e.architecture.hash: e for e in first_looks(archive)}
     pairs = [(looks[e.architecture.hash], e) for e in archive.full if e.architecture.hash in looks]
+
+    def found(look: Evaluation, full: Evaluation, name: str) -> float:
+        whole = full.objectives[name]
+        if not of_folds:
+            return whole
+        return (whole - look.fidelity * look.objectives[name]) / (1.0 - look.fidelity)
+
     return {
         name: kendall(
-            [a.objectives[name] for a, _ in pairs], [b.objectives[name] for _, b in pairs]
+            [look.objectives[name] for look, _ in pairs],
+            [found(look, full, name) for look, full in pairs],
         )
         for name in archive.space.objectives
     }

@@ -8,7 +8,7 @@ import numpy as np
 
 from nas.archive import Archive
 from nas.evaluation import Job
-from nas.halving import make_schedule
+from nas.halving import in_order, make_schedule
 from nas.searchers import Searcher
 from nas.study import Study
 from search_spaces.architecture import Architecture
@@ -59,7 +59,7 @@ def jobs_of(
             if not waiting:
                 study.log("exhausted", spent=study.spent)
                 return
-            first = waiting[0]  # nothing new is left: finish what was begun
+            first = in_order(waiting, archive)[0]  # nothing new is left: finish what was begun
         if first is not None:
             yield study.start(first.architecture, 1.0, first.seed, paid=first.fidelity)
             continue

@@ -130,6 +130,7 @@ def _log_trust(study: Study, searcher: Searcher, proxy: Proxy | None) -> None:
         told["proxy"] = proxy_agreement(archive)
         told["proxy_seconds"] = proxy.seconds
     if study.config.halving:
-        told["first_looks"] = agreement(archive)
+        of_folds = study.config.evaluator.get("looks") == "folds"
+        told["first_looks"] = agreement(archive, of_folds)
     if told:
         study.log("trust", evaluations=len(study.evaluations), **told)

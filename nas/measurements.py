@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -51,3 +51,18 @@ def _mean(group: Sequence[Evaluation]) -> Evaluation:
         seconds=sum(e.seconds for e in group),
         violations={n: max(e.violations.get(n, 0.0) for e in group) for n in sorted(broken)},
     )
+
+
+def part_of(e: Evaluation, source: Mapping[str, Any]) -> str:
+    """Return in words which part of the full training an evaluation is; empty for all of it.
+
+    Args:
+        e: The evaluation.
+        source: What the configuration of its run says of the evaluator.
+    """
+    if e.fidelity >= 1.0:
+        return ""
+    if source.get("looks") == "folds":
+        folds = len(source["validation"])
+        return f"a first look, {round(e.fidelity * folds)} of {folds} folds"
+    return f"a first look, {100 * e.fidelity:.3g} % of the training"

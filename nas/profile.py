@@ -80,7 +80,7 @@ def operations(
     from torch.profiler import ProfilerActivity
 
     short = copy.copy(evaluator)
-    short.folds = evaluator.folds[:1]
+    short.folds, short.looks = evaluator.folds[:1], "epochs"
     values, fidelity = architecture.as_dict(), 1.0 / evaluator.recipe.epochs
     short(values, fidelity, seed)  # what a process does only once is then done
     with torch.profiler.profile(activities=[ProfilerActivity.CPU], acc_events=True) as seen:

@@ -60,7 +60,7 @@ def measure_robustness(
     weights = weights_of(exported)
     prepare_cpu()
     dataset, indices, where = unseen_utterances(model, data, part, class_map=class_map, say=say)
-    held_out = data is None and model.config.get("held_out") is not None
+    held_out = is_searched(model, dataset) and model.config.get("held_out") is not None
     mixed = held_out and bool(model.config.get("speaker_dependent"))
     network = load_network(
         weights, model.architecture, model.config["family"], dataset.shape, len(dataset.classes)
@@ -118,6 +118,12 @@ def unseen_utterances(
     return dataset, fold.held, where
 
 
+def is_searched(model: Exported, dataset: Dataset) -> bool:
+    """Return whether a corpus is, by its content, the one that an export was trained on."""
+    held = model.config.get("held_out") or {"digest": model.config.get("trained_on")}
+    return bool(held.get("digest") == dataset.digest)
+
+
 def unseen(
     model: Exported,
     dataset: Dataset,
@@ -134,7 +140,7 @@ def unseen(
         dataset: The corpus of its search, or another.
         part: ``validation`` or ``test`` speakers of the search's corpus.
         asked: Request that the corpus was loaded with.
-        other: Whether it is another corpus, all of which is then held out.
+        other: Whether it was asked for as another corpus; all of one that is, is held out.
         say: Takes lines about slow preparations.
 
     Raises:
@@ -144,9 +150,11 @@ def unseen(
 
     from eval.folds import Fold
 
-    if other:
+    if other and not is_searched(model, dataset):
         everything = np.arange(len(dataset))
         return Fold("all", everything[:0], everything), f"all of {dataset.name}"
+    if other:
+        say(f"{dataset.name} is what the weights were trained on: only what they have not seen")
     held = model.config.get("held_out")
     if held is None:
         raise NasError(

@@ -50,6 +50,7 @@ def write_trained(
         "input_shape": dataset.shape,
         "source": dataset.source,
         "weights": f"trained on all {len(dataset)} utterances of {dataset.name}",
+        "trained_on": dataset.digest,
     }
     what = "utterances" if result["speaker_dependent"] else "speakers"
     metrics = {
@@ -57,6 +58,7 @@ def write_trained(
         " did not see them",
         **{k: result[k] for k in ("protocol", "speaker_dependent")},
         **{k: result[k]["mean"] for k in ("wa", "ua", "macro_f1", "energy")},
+        **_priced_by(config),
         "folds": result["folds"],
         "baselines": finite(result["baselines"]),
     }
@@ -70,6 +72,12 @@ def write_trained(
     made = work / "export"
     shutil.rmtree(made, ignore_errors=True)  # of a process that was killed here
     return write_folder(made, architecture, written, metrics, weights, listed)
+
+
+def _priced_by(config: Mapping[str, Any]) -> dict[str, str]:
+    from eval.energy.profile import DEFAULT_PROFILE, load_profile
+
+    return {"energy_profile": load_profile(config.get("profile") or DEFAULT_PROFILE).name}
 
 
 def _operations(network: Any, dataset: Dataset) -> dict[str, Any]:

@@ -65,13 +65,15 @@ def read_manifest(
     rows = _rows(path)
     _, header = next(rows, (1, []))
     columns = _columns(path, header)
+    body = list(rows)
+    unused = _unused(columns, [row for _, row in body])
     root = path.parent.resolve()
     table: list[tuple[int, Utterance]] = []
     lines: dict[Path, int] = {}
-    for line, row in rows:
+    for line, row in body:
         where = f"{path}:{line}"
         with bad.noting():
-            utterance = _utterance(where, columns, row, root)
+            utterance = _utterance(where, columns, row, root, unused)
             if utterance.path in lines:
                 raise NasError(
                     f"{utterance.path} stands here a second time",
@@ -198,7 +200,15 @@ def _header_hint() -> str:
     return "the first line must be path,label,speaker (and session, split if any)"
 
 
-def _utterance(where: str, columns: list[str], row: list[str], root: Path) -> Utterance:
+def _unused(columns: list[str], rows: list[list[str]]) -> frozenset[str]:
+    """Return the optional columns that no row fills."""
+    places = ((c, i) for i, c in enumerate(columns) if c not in REQUIRED)
+    return frozenset(c for c, i in places if not any(row[i] for row in rows if i < len(row)))
+
+
+def _utterance(
+    where: str, columns: list[str], row: list[str], root: Path, unused: frozenset[str]
+) -> Utterance:
     _refuse_other_encoding(where, row)
     if len(row) != len(columns):
         raise NasError(
@@ -206,10 +216,11 @@ def _utterance(where: str, columns: list[str], row: list[str], root: Path) -> Ut
             where=where,
             hint='put a cell that holds a comma between double quotes: "a,b"',
         )
-    cells = dict(zip(columns, row, strict=True))
+    cells = {c: cell for c, cell in zip(columns, row, strict=True) if c not in unused}
     for column, cell in cells.items():
         if not cell:
-            raise NasError(f"the cell of column {column!r} is empty", where=where)
+            hint = None if column in REQUIRED else "fill it in every row, or in none"
+            raise NasError(f"the cell of column {column!r} is empty", where=where, hint=hint)
     path = root / cells["path"]  # an absolute path replaces the root
     if path.suffix.lower() not in KINDS:
         raise NasError(

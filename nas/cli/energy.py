@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     default="all",
     show_default=True,
     metavar="NAMES",
-    help="all, or names and YAML files with commas between.",
+    help="all (with that of the search), or names and YAML files with commas between.",
 )
 @click.option("--layers", is_flag=True, help="One architecture, layer by layer.")
 @click.option("--list", "listed", is_flag=True, help="The profiles: sources, what they exclude.")
@@ -66,7 +66,7 @@ def energy(
             )
         _run(source, chosen, out)
         return
-    _one(source, hash, chosen, layers, out)
+    _one(source, hash, None if profiles == "all" else chosen, layers, out)
 
 
 def _list(profiles: Sequence[Profile], out: Out) -> None:
@@ -110,23 +110,28 @@ def _list(profiles: Sequence[Profile], out: Out) -> None:
 def _run(folder: Path, profiles: Sequence[Profile], out: Out) -> None:
     from nas.repricing import reprice_run, run_profile, summary
     from nas.study import Study
-    from search_spaces.errors import NasError
 
     study = Study.open(folder)
-    own = run_profile(study)
-    if any(p.name == own.name and p != own for p in profiles):
-        raise NasError(
-            f"the run was searched with another profile named {own.name!r}",
-            where=str(folder),
-            hint="give yours another name in its file",
-        )
-    ordered = [own, *(p for p in profiles if p.name != own.name)]
+    ordered = _own_first(run_profile(study), profiles, folder)
     document = summary(study, reprice_run(study, ordered))
     out.result(
         document,
         lambda: _print_run(document, out),
         lambda: [m["hash"] for m in document["members"] if m["every"]],
     )
+
+
+def _own_first(own: Profile, profiles: Sequence[Profile], where: Path) -> list[Profile]:
+    """Put the profile that something was searched with in front of the others."""
+    from search_spaces.errors import NasError
+
+    if any(p.name == own.name and p != own for p in profiles):
+        raise NasError(
+            f"the run was searched with another profile named {own.name!r}",
+            where=str(where),
+            hint="give yours another name in its file",
+        )
+    return [own, *(p for p in profiles if p.name != own.name)]
 
 
 def _print_run(document: Mapping[str, Any], out: Out) -> None:
@@ -162,13 +167,17 @@ def _print_run(document: Mapping[str, Any], out: Out) -> None:
 
 
 def _one(
-    source: Path, hash: str | None, profiles: Sequence[Profile], layers: bool, out: Out
+    source: Path, hash: str | None, profiles: Sequence[Profile] | None, layers: bool, out: Out
 ) -> None:
     from nas.cli.energy_tables import layer_rows, print_layers, print_report
-    from nas.energy_report import absent, report
+    from nas.energy_report import absent, choose_profiles, report
     from search_spaces.errors import NasError
 
-    metrics, name, network = _recorded(source, hash)
+    metrics, name, own, network = _recorded(source, hash)
+    if profiles is None:  # all there are, that of the search among them
+        profiles = choose_profiles("all")
+        if own is not None and own not in profiles:
+            profiles = _own_first(own, profiles, source)
     found = report(metrics, profiles, **network)
     if not found.comparisons:
         lacking = next(iter(found.lacking.values()))
@@ -187,11 +196,15 @@ def _one(
     out.result(document, human, lambda: values)
 
 
-def _recorded(source: Path, hash: str | None) -> tuple[Mapping[str, Any], str, dict[str, Any]]:
-    """Return what was measured, a name, and what network it was."""
+def _recorded(
+    source: Path, hash: str | None
+) -> tuple[Mapping[str, Any], str, Profile | None, dict[str, Any]]:
+    """Return what was measured, a name, the profile of the search and what network it was."""
+    from eval.energy.profile import load_profile
     from nas.cli.look import named
     from nas.energy_report import family_values, times_held
     from nas.export import read_folder
+    from nas.repricing import run_profile
     from nas.study import Study
     from search_spaces.errors import NasError
 
@@ -206,9 +219,12 @@ def _recorded(source: Path, hash: str | None) -> tuple[Mapping[str, Any], str, d
         values = model.config.get("values")
         values = values if isinstance(values, dict) else None
         told = {"values": values, "times_held": times_held(model.config)}
-        return metrics, model.architecture.hash, told
+        spec = model.config.get("profile")
+        own = load_profile(spec) if spec is not None else None
+        return metrics, model.architecture.hash, own, told
     study = Study.open(source)
     e = named(study, hash)
     if not e.ok:
         raise NasError(f"{e.architecture.hash} failed; it has no energy", where=str(source))
-    return e.metrics, e.architecture.hash, {"values": family_values(study.space, e.architecture)}
+    values = family_values(study.space, e.architecture)
+    return e.metrics, e.architecture.hash, run_profile(study), {"values": values}

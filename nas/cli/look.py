@@ -81,6 +81,7 @@ def show(run: Path, hash: str, out: Out) -> None:
     """
     import yaml
 
+    from nas.measurements import part_of
     from nas.study import Study
 
     study = Study.open(run)
@@ -93,13 +94,16 @@ def show(run: Path, hash: str, out: Out) -> None:
             out.line(f"\nfailed after {e.seconds:.1f} s:\n{e.error}")
             return
         out.line("")
+        if part := part_of(e, study.config.evaluator):
+            out.line(f"measured by {part} only")
         for name, value in e.metrics.items():
             if isinstance(value, int | float | str):
                 out.line(f"{heading(name)}: {shown(name, value)}")
         for name, spread in e.metrics.get("sd", {}).items():
             out.line(f"s.d. of {heading(name)} between the measurements: {shown(name, spread)}")
         for name, amount in e.violations.items():
-            out.line(f"outside the constraint on {name} by {amount:g}")
+            so_far = f" in {part}" if part else ""
+            out.line(f"outside the constraint on {name} by {amount:g}{so_far}")
         _print_confusion(e, out)
         _print_layers(e, out)
         _print_energy(study, e, out)

@@ -117,10 +117,13 @@ def print_front(study: Study, out: Out, members: Sequence[Evaluation] | None = N
         )
     out.table(["hash", *map(heading, names), ""], rows)
     failed = sum(not e.ok for e in study.evaluations)
+    full = {e.architecture.hash for e in study.evaluations if e.fidelity >= 1.0}
+    looks = len({e.architecture.hash for e in study.evaluations} - full)
     profile = front[0].metrics.get("energy_profile") if front else None
     parts = [
         f"{len(drawn)} shown" if len(drawn) < len(front) else "",
-        f"{len(front)} on the front of {len(study.evaluations)} evaluated",
+        f"{len(front)} on the front of {len(full)} evaluated",
+        f"{looks} others had a first look" if looks else "",
         f"{study.spent:g} of {study.config.budget} units spent",
         f"{failed} failed" if failed else "",
         f"energy: head only, {profile}" if profile else "",

@@ -122,7 +122,8 @@ def search(out_folder: str | None, out: Out, **options: Any) -> None:
             out.line(f"{name}: wa {shown('wa', row['wa'])} %, ua {shown('ua', row['ua'])} %")
         left = study.config.budget - study.spent
         if left >= 1:
-            out.line(f"{left:g} units are left over: nothing new can be drawn from the space")
+            units = "unit is" if left == 1 else "units are"
+            out.line(f"{left:g} {units} left over: nothing new can be drawn from the space")
         if not study.front():
             return
         trained = study.config.evaluator.get("kind") == "corpus"
@@ -169,4 +170,8 @@ def _nothing(study: Any) -> str:
     failed = [e for e in study.evaluations if not e.ok]
     if failed and len(failed) == len(study.evaluations):
         return f"every evaluation failed; the last one:\n{failed[-1].error}"
+    full = [e for e in study.evaluations if e.fidelity >= 1.0]
+    if not any(e.ok for e in full):
+        told = f"; the last one:\n{failed[-1].error}" if failed else ""
+        return f"no full evaluation succeeded{told}"
     return "no evaluation is within the constraints of the space"

@@ -17,8 +17,10 @@ from nas.cli.output import Out, with_output
 def trust(run: Path, plot: Path | None, out: Out) -> None:
     """Show the rank correlation of surrogate, proxy and first looks with the evaluations.
 
-    The surrogate's is Spearman's with evaluations left out of its learning; those of the ReLU
-    proxy and of first looks are Kendall's. Below its floor a guide does not steer.
+    The surrogate's is Spearman's with architectures left out of its learning; those of the ReLU
+    proxy and of first looks are Kendall's. Below its floor a guide does not steer. A first look
+    at one fold is compared with the other folds, among what was trained on all of them; it
+    decides in any case.
 
     \b
     Examples:

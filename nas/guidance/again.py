@@ -95,10 +95,8 @@ class Again:
     def _believe(self, archive: Archive, groups: Sequence[Sequence[Evaluation]]) -> None:
         """What is believed of everything measured: mean, and how far one more could move it."""
         rows = {id(e): i for i, e in enumerate(self.surrogate.evaluations)}
-        # of the model's rows: those of each architecture, -1 where the model has left it out
-        known = [[rows[id(e)] for e in g if id(e) in rows] for g in groups]
-        first = np.array([k[0] if k else -1 for k in known])
-        several = [i for i, k in enumerate(known) if len(k) > 1]
+        # of the model's rows: one of each architecture, -1 where the model has left it out
+        first = np.array([next((rows[id(e)] for e in g if id(e) in rows), -1) for g in groups])
         counts = np.array([len(g) for g in groups])
         starts = np.r_[0, np.cumsum(counts)[:-1]]
         losses = archive.losses([e for g in groups for e in g])
@@ -120,9 +118,6 @@ class Again:
                 continue
             expected = process.left_out()[first]
             prior = process.left_out_deviation()[first] ** 2 + own
-            for i in several:  # without the others of the same architecture
-                expected[i], deviation = process.without(known[i])
-                prior[i] = deviation**2 + own
             left = 1.0 / (1.0 / prior + counts / noise)
             modelled = first >= 0
             believed = left * (expected / prior + sums / noise)

@@ -6,11 +6,12 @@ and 2.26, marginal likelihood eq. 2.30, leave-one-out eqs. 5.10 to 5.12.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import cast
 
 import numpy as np
+import numpy.typing as npt
 from scipy.linalg import LinAlgError, cho_solve, cholesky, solve_triangular
 from scipy.linalg.lapack import dtrtri
 
@@ -89,29 +90,20 @@ class GaussianProcess:
         return self.spread * float(np.sqrt(self.variance * self.settings.noise))
 
     def left_out(self) -> Matrix:
-        """Return ``[N]``: what each value is predicted to be from all the others."""
+        """Return ``[N]``: what each value is predicted to be from those of all other owners."""
         z: Matrix = self._z - self._weights / (self._inverse_root**2).sum(0)
+        for rows, covariance in self._apart:
+            z[rows] = self._z[rows] - covariance @ self._weights[rows]
         return self.mean + self.spread * z
 
     def left_out_deviation(self) -> Matrix:
         """Return ``[N]``: standard deviation of the function at each value, given the others."""
-        left = 1.0 / (self._inverse_root**2).sum(0) - self.settings.noise - JITTER
+        variance = 1.0 / (self._inverse_root**2).sum(0)
+        for rows, covariance in self._apart:
+            variance[rows] = np.diag(covariance)
+        left = variance - self.settings.noise - JITTER
         deviation: Matrix = np.sqrt(self.variance * np.maximum(left, 1e-12))
         return self.spread * deviation
-
-    def without(self, rows: Sequence[int]) -> tuple[float, float]:
-        """Return mean and standard deviation of the function where ``rows`` are, without them.
-
-        Args:
-            rows: Values of one and the same input.
-        """
-        part = self._inverse_root[:, list(rows)]
-        left = np.linalg.inv(part.T @ part)
-        mean = float((self._z[list(rows)] - left @ self._weights[list(rows)]).mean())
-        variance = max(float(left[0, 0]) - self.settings.noise - JITTER, 1e-12)
-        return self.mean + self.spread * mean, self.spread * float(
-            np.sqrt(self.variance * variance)
-        )
 
     def _kernel(self, a: Matrix, b: Matrix, phi_a: Matrix, phi_b: Matrix) -> Matrix:
         share = self.settings.smooth
@@ -124,6 +116,15 @@ class GaussianProcess:
         # the kernel's inverse is its square: a sixth of the work of inverting the kernel
         inverse: Matrix = dtrtri(self._root, lower=True)[0]
         return inverse
+
+    @cached_property
+    def _apart(self) -> list[tuple[npt.NDArray[np.intp], Matrix]]:
+        """Rows of every owner of several, and their covariance given all the others."""
+        out = []
+        for rows in self._inputs.together:
+            part = self._inverse_root[:, rows]
+            out.append((rows, cast("Matrix", np.linalg.inv(part.T @ part))))
+        return out
 
     @cached_property
     def _effects(self) -> Matrix:

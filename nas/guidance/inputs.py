@@ -44,21 +44,33 @@ class Inputs:
     Args:
         x: ``[N, D]`` inputs.
         columns: What the inputs are.
+        owners: ``[N]`` int; points with the same number are of one thing, and are left out
+            together. None where each is of its own.
     """
 
-    def __init__(self, x: Matrix, columns: Columns) -> None:
+    def __init__(
+        self, x: Matrix, columns: Columns, owners: npt.NDArray[np.intp] | None = None
+    ) -> None:
         self.x, self.columns = x, columns
+        self.owners = np.arange(len(x)) if owners is None else owners
         self.features = _Features(x, columns)
         self.points = self.features.points(x)
         self.phi = self.features.phi(x)
 
     def more(self, column: Matrix) -> Inputs:
         """Return the same points with one more number ``[N]``, a group of its own."""
-        return Inputs(np.column_stack([self.x, column]), self.columns.more(1))
+        return Inputs(np.column_stack([self.x, column]), self.columns.more(1), self.owners)
 
     def rows(self, which: npt.NDArray[np.bool_]) -> Inputs:
         """Return some of the points."""
-        return self if which.all() else Inputs(self.x[which], self.columns)
+        return self if which.all() else Inputs(self.x[which], self.columns, self.owners[which])
+
+    @cached_property
+    def together(self) -> list[npt.NDArray[np.intp]]:
+        """Rows of every owner of several."""
+        order = np.argsort(self.owners, kind="stable")
+        starts = np.flatnonzero(np.diff(self.owners[order])) + 1
+        return [rows for rows in np.split(order, starts) if len(rows) > 1]
 
     @cached_property
     def additive(self) -> Matrix:

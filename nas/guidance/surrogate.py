@@ -64,7 +64,8 @@ class Surrogate:
         x = self._inputs(encoder([e.architecture for e in self.evaluations]), self.evaluations)
         self.partial = bool((x[:, -1] < 0).any())
         self.columns = Columns(encoder.groups, encoder.numeric).more(1)
-        inputs = Inputs(x, self.columns)
+        # of one architecture a first look is a part of the whole, and a repeat nearly the same
+        inputs = Inputs(x, self.columns, _owners(self.evaluations))
         losses = archive.losses(self.evaluations)
         signs = [1.0 if d == "minimize" else -1.0 for d in space.objectives.values()]
         self.scales = [Scale.of(losses[:, j], s) for j, s in enumerate(signs)]
@@ -171,6 +172,11 @@ def chosen(archive: Archive, limit: int = LIMIT) -> list[Evaluation]:
     picks = np.linspace(0, len(rest) - 1, limit - len(keep)).round().astype(int)
     keep.update(rest[i] for i in picks)
     return [able[i] for i in sorted(keep)]
+
+
+def _owners(evaluations: Sequence[Evaluation]) -> npt.NDArray[np.intp]:
+    numbers: dict[str, int] = {}
+    return np.array([numbers.setdefault(e.architecture.hash, len(numbers)) for e in evaluations])
 
 
 def _proxy_scores(evaluations: Sequence[Evaluation], name: str) -> Matrix:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from nas.folding import WARNING, speaker_dependent
+from nas.measurements import part_of
 from nas.report.attained import attainment_panels
 from nas.report.compare import Box, box_of, what_cannot_be_compared
 from nas.report.courses import curve_panels, growth_panels, trust_panels
@@ -47,7 +48,7 @@ def build(runs: Sequence[RunData], show: Sequence[str] = ()) -> list[Section]:
         Section("importance", "Which parameters decide", importance_panels(runs), _PED_ANOVA),
         Section("trust", "Trust in the guides", trust_panels(runs), _TRUST),
         Section("chosen", "Chosen architectures", _chosen(runs, wanted)),
-        Section("curves", "Learning curves", curve_panels(runs)),
+        Section("curves", "First looks and full trainings", curve_panels(runs)),
         Section("tested", "Test speakers", _tested(runs), _TESTED),
         Section("costs", "What it cost", [costs(runs)]),
         Section("reproduce", "How to run it again", reproduce(runs)),
@@ -61,7 +62,8 @@ _PED_ANOVA = (
 )
 _TRUST = (
     "Rank correlation of what a guide said with what was measured: Spearman's with evaluations"
-    " left out for the surrogate, Kendall's for the ReLU proxy and first looks."
+    " left out for the surrogate, Kendall's for the ReLU proxy and first looks; a first look at"
+    " one fold is compared with the others."
 )
 _TESTED = (
     "Retrained on every outer fold with several seeds. 'Unseen' is the fold the search never"
@@ -129,7 +131,11 @@ def _chosen(runs: Sequence[RunData], wanted: Sequence[Sequence[str]]) -> list[Pa
             parts.append(Panel(f"chosen-{slug(run.label)}", words, missing=missing))
             continue
         members = [e for _, e in picked]
-        head = [f"{e.architecture.hash}: {role}" for role, e in picked]
+        source = run.study.config.evaluator
+        head = [
+            ", ".join(filter(None, (f"{e.architecture.hash}: {role}", part_of(e, source))))
+            for role, e in picked
+        ]
         of = "" if alone else f" of {run.label}"
         parts.append(Table(["", *head], metric_rows(members), title=f"Figures{of}"))
         parts.append(

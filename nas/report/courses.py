@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from nas.measurements import part_of
 from nas.report.compare import Box, Growth, growth
 from nas.report.data import RunData
 from nas.report.panel import Panel, slug
@@ -155,11 +156,8 @@ def curve_panels(runs: Sequence[RunData]) -> list[Panel]:
     """Return, for every objective, how it changed between partial and full trainings."""
     partial = [e for r in runs for e in r.archive.evaluations if e.ok and e.fidelity < 1.0]
     if not partial:
-        missing = (
-            "The record has no partial trainings, and of a full one only the end is kept."
-            " Partial ones come with first looks (nas search --halving)."
-        )
-        return [Panel("curves", "Learning curves", missing=missing)]
+        missing = "Every architecture was trained in full at once."
+        return [Panel("curves", "First looks and full trainings", missing=missing)]
     return [_curves(runs, name) for name in runs[0].objectives]
 
 
@@ -185,7 +183,7 @@ def _curves(runs: Sequence[RunData], name: str) -> Panel:
             members = [sorted(g, key=lambda e: e.fidelity) for g in those]
             if not members:
                 continue
-            x, y, text = _broken(members, name)
+            x, y, text = _broken(members, name, run.study.config.evaluator)
             shown += [e.objectives[name] for g in members for e in g]
             figure.add_scatter(
                 x=x,
@@ -205,12 +203,12 @@ def _curves(runs: Sequence[RunData], name: str) -> Panel:
         yaxis=axis(name, runs[0].objectives[name], shown),
         showlegend=True,
     )
-    words = f"Learning curves: {title(name)}"
+    words = f"First looks and full trainings: {title(name)}"
     return Panel(f"curves-{slug(name)}", words, "", figure, wide=False)
 
 
 def _broken(
-    groups: Sequence[Sequence[Any]], name: str
+    groups: Sequence[Sequence[Any]], name: str, source: Mapping[str, Any]
 ) -> tuple[list[float | None], list[float | None], list[str]]:
     """One line a group, in one trace: a gap between them."""
     x: list[float | None] = []
@@ -221,7 +219,8 @@ def _broken(
             x.append(100 * e.fidelity)
             y.append(factor(name) * e.objectives[name])
             value = with_unit(name, e.objectives[name])
-            text.append(f"<b>{e.architecture.hash}</b><br>{value} after {100 * e.fidelity:g} %")
+            part = part_of(e, source) or "the whole training"
+            text.append(f"<b>{e.architecture.hash}</b><br>{value}, {part}")
         x.append(None)
         y.append(None)
         text.append("")

@@ -70,9 +70,16 @@ def test_absolute_paths(folder: Path, tmp_path_factory: pytest.TempPathFactory) 
     assert open_corpus(elsewhere).utterances[0].path == folder / "a.wav"
 
 
+def test_an_optional_column_may_be_left_empty(folder: Path) -> None:
+    lines = [f"{line},," for line in GOOD]
+    (folder / "manifest.csv").write_text("\n".join(["path,label,speaker,session,split", *lines]))
+    assert {(u.session, u.split) for u in open_corpus(folder).utterances} == {(None, None)}
+
+
 @pytest.mark.parametrize(
     ("header", "lines", "where", "what"),
     [
+        ("path,label,speaker,session", ("a.wav,joy,s1,1", "b.wav,joy,s2,"), ":3", "in none"),
         ("path,label", ("a.wav,joy",), ":1", "missing column 'speaker'"),
         ("path,lable,speaker", (), ":1", "did you mean 'label'"),
         ("path;label;speaker", (), ":1", "separate columns by commas"),

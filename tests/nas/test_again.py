@@ -164,8 +164,12 @@ def test_a_process_without_some_rows_is_the_one_refitted_without_them() -> None:
     y = x @ [1.0, -0.5, 0.2] + 0.1 * rng.normal(size=23)
     columns = Columns(np.arange(3), np.ones(3, dtype=bool))
     chosen = Settings(smooth=0.5, length=1.0, noise=0.1)
-    process = GaussianProcess(Inputs(x, columns), y, chosen)
-    mean, deviation = process.without([20, 21, 22])
+    owners = np.r_[np.arange(20), [20, 20, 20]]
+    process = GaussianProcess(Inputs(x, columns, owners), y, chosen)
+    alone = GaussianProcess(Inputs(x, columns), y, chosen)
+    assert process.left_out()[:20] == pytest.approx(alone.left_out()[:20])
+    [mean] = {round(m, 9) for m in process.left_out()[20:]}
+    deviation = process.left_out_deviation()[20]
     # by the definition: condition on the other rows, with the features and scales of all
     points = process._points
     kernel = process._kernel(points, points, process._phi, process._phi)

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from spaces import HEADS, small_corpus
+from click.testing import CliRunner
+from scipy.stats import kendalltau
+from spaces import HEADS, TINY, small_corpus
 
 import nas
+from nas.archive import Archive
+from nas.cli import cli
+from nas.evaluation import Evaluation
+from nas.halving import agreement
 from nas.study import Study
+from search_spaces.schema import load_space
 
 
 @pytest.fixture(scope="module")
@@ -122,3 +131,62 @@ def test_a_run_of_before_goes_on_with_looks_at_epochs(
     assert looks
     assert {e.fidelity for e in looks} == {0.125}
     assert all(len(e.metrics["folds"]) == 2 for e in looks)
+
+
+def test_every_view_says_that_a_look_is_one(run: Study) -> None:
+    full = {e.architecture.hash for e in run.evaluations if e.fidelity == 1.0}
+    look = next(e for e in run.evaluations if e.architecture.hash not in full)
+    name = look.architecture.hash
+
+    def said(*command: str | Path) -> str:
+        done = CliRunner().invoke(cli, [*map(str, command)], catch_exceptions=False)
+        assert done.exit_code == 0
+        return done.output
+
+    assert "a first look, 1 of 2 folds only" in said("show", run.folder, name)
+    assert "first look" not in said("show", run.folder, run.front()[0].architecture.hash)
+    others = len({e.architecture.hash for e in run.evaluations} - full)
+    shown = said("pareto", run.folder, "--no-plot")
+    assert f"of {len(full)} evaluated; {others} others had a first look" in shown
+    out = run.folder.parent / "look"
+    said("export", run.folder, "--trial", name, "--out", out)
+    assert "a first look, 1 of 2 folds only" in (out / "README.md").read_text()
+    assert "predictions of all folds" not in (out / "README.md").read_text()
+
+
+def test_a_look_at_a_fold_is_judged_by_the_other_folds() -> None:
+    space = load_space({**TINY, "objectives": {"ua": "maximize"}})
+    rng = np.random.default_rng(0)
+    done = []
+    for i, a in enumerate(space.enumerate()):
+        first, rest = rng.random(2)
+        for number, (f, ua) in enumerate(((0.5, first), (1.0, (first + rest) / 2))):
+            done.append(Evaluation(2 * i + number, a, f, 0.5, 0, {"ua": ua}))
+    archive = Archive(space, done)
+    firsts, wholes = ([e.objectives["ua"] for e in done if e.fidelity == f] for f in (0.5, 1.0))
+    rests = [2 * w - f for f, w in zip(firsts, wholes, strict=True)]
+    assert agreement(archive)["ua"]["tau"] == pytest.approx(kendalltau(firsts, wholes)[0])
+    own = agreement(archive, of_folds=True)["ua"]["tau"]
+    assert own == pytest.approx(kendalltau(firsts, rests)[0])
+
+
+def test_promotions_that_all_fail_are_told(tmp_path: Path) -> None:
+    (tmp_path / "own.py").write_text(
+        "def failing(architecture, fidelity, seed):\n"
+        "    if fidelity == 1.0:\n"
+        "        raise ValueError('only looks')\n"
+        "    return {'ua': architecture['a'] / 3, 'energy': 1.0}\n"
+    )
+    (tmp_path / "tiny.yaml").write_text(yaml.safe_dump(TINY))
+    done = subprocess.run(
+        [
+            *(sys.executable, "-m", "nas", "search", "--space", "tiny.yaml", "--halving"),
+            *("--evaluator", "own.py:failing", "--budget", "4", "--out", "run"),
+        ],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 1
+    assert "no full evaluation succeeded" in done.stderr
+    assert "ValueError: only looks" in done.stderr

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from spaces import DOCUMENT, TINY, measure, measure_tiny
 import nas
 from nas.archive import Archive
 from nas.evaluation import Evaluation
-from nas.halving import LOW, Halving, agreement, first_looks, ranked, trusted
+from nas.halving import LOW, Halving, agreement, first_looks, in_order, ranked, trusted
 from nas.study import Study
 from search_spaces.architecture import Architecture
 from search_spaces.schema import load_space
@@ -161,9 +162,9 @@ def test_the_best_quarter_is_that_of_the_non_dominated_ranks() -> None:
         look(5, 0.2, 4.0),
     ]
     archive = Archive(SPACE, looks)
-    assert {e.number for e in ranked(looks, looks, archive)} == {0, 1}
-    assert [e.number for e in ranked(looks[1:], looks, archive)] == [1]
-    assert ranked(looks[2:], looks, archive) == []
+    assert {e.number for e in ranked(looks, archive)} == {0, 1}
+    assert [e.number for e in ranked(looks[1:], archive)] == [1]
+    assert ranked(looks[2:], archive) == []
     rng = np.random.default_rng(1)
     steps = [Halving(warmup=6).next(archive, 20.0, rng) for _ in range(40)]
     chosen = [s.promote.number for s in steps if s is not None and s.promote is not None]
@@ -175,13 +176,62 @@ def test_the_best_quarter_is_that_of_the_non_dominated_ranks() -> None:
     assert step.fidelity == LOW
 
 
-def test_failed_and_infeasible_first_looks_are_never_promoted() -> None:
-    looks = [look(i, 0.5 + 0.1 * i, 1.0) for i in range(6)]
+def test_failed_looks_are_never_promoted_and_what_is_outside_goes_last() -> None:
+    looks = [look(i, 0.5 + 0.1 * i, 1.0) for i in range(4)]
     bad = Evaluation(6, looks[0].architecture, LOW, LOW, 0, error="no")
-    outside = Evaluation(
-        7, looks[1].architecture, LOW, LOW, 0, {"ua": 1.0, "energy": 0.1}, violations={"x": 1.0}
+    far, near = (
+        replace(look(n, 1.0, 0.1), violations={"x": amount}) for n, amount in ((4, 2.0), (5, 1.0))
     )
-    assert first_looks(Archive(SPACE, [*looks, bad, outside])) == looks
+    archive = Archive(SPACE, [*looks, bad, far, near])
+    assert first_looks(archive) == [*looks, far, near]
+    assert [e.number for e in in_order(first_looks(archive), archive)] == [3, 2, 1, 0, 5, 4]
+    assert [e.number for e in ranked(first_looks(archive), archive)] == [3, 2]
+    nobody_inside = Archive(SPACE, [bad, far, near])
+    assert [e.number for e in ranked(first_looks(nobody_inside), nobody_inside)] == [5]
+
+
+def test_what_a_part_of_the_data_says_is_outside_the_constraints_can_be_inside(
+    tmp_path: Path,
+) -> None:
+    """Measured on a part, everything costs a tenth more than it does."""
+
+    def dearer(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        figures = measure_tiny(architecture, fidelity, seed)
+        return {**figures, "energy": figures["energy"] * (1.1 if fidelity < 1.0 else 1.0)}
+
+    energies = sorted(
+        measure_tiny(a.as_dict(), 1.0, 0)["energy"] for a in load_space(TINY).enumerate()
+    )
+    bound = {**TINY, "constraints": {"energy": {"max": energies[0] * 1.05}}}
+    study = nas.search(
+        space=bound, evaluator=dearer, budget=20, halving=True, out=tmp_path / "run"
+    )
+    assert study.front()
+    assert not [e for e in study.evaluations if e.fidelity < 1.0 and e.feasible]
+
+
+def test_nothing_new_left_the_better_looks_are_finished_first(tmp_path: Path) -> None:
+    space = {
+        "name": "forty",
+        "parameters": {"x": {"int": [1, 40]}},
+        "objectives": {"ua": "maximize"},
+    }
+
+    def score(architecture: dict[str, Any], fidelity: float, seed: int) -> dict[str, Any]:
+        return {"ua": architecture["x"] / 40}
+
+    study = nas.search(
+        space=space,
+        evaluator=score,
+        budget=20,
+        halving=True,
+        searcher="random",
+        out=tmp_path / "run",
+    )
+    finished = [e.architecture["x"] for e in study.evaluations if e.fidelity == 1.0]
+    last = finished[-5:]  # long after the best quarter
+    assert last == sorted(last, reverse=True)
+    assert min(last) > 20
 
 
 @pytest.mark.parametrize(("left", "fidelity"), [(0.1, None), (0.125, LOW), (0.9, 1.0), (5.0, 1.0)])

@@ -90,6 +90,9 @@ def test_the_command_tells_phases_and_operations(tmp_path: Path) -> None:
     assert told["dtype"] in ("float32", "bfloat16")
     assert told["neurons"]
     assert told["kinds_of"] == {"folds": 1, "epochs": 1}
+    more = json.loads(nas(*asked, "--validation-folds", "2", "--json").stdout)
+    for one, two in zip(told["candidates"], more["candidates"], strict=True):
+        assert two["calls"] == pytest.approx(one["calls"], rel=0.2)
     text = nas(*asked, "--candidates", "1", "--validation-folds", "1").stdout
     assert "candidates a minute" in text
     assert "matrix products" in text

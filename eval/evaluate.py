@@ -91,7 +91,8 @@ def evaluate(
 
     Returns:
         Plain data: ``wa``, ``ua``, ``macro_f1`` in [0, 1]; ``loss`` (cross-entropy, nats);
-        ``energy`` of the head and ``energy_with_encoder`` [J per sample], ``energy_profile``;
+        ``energy`` of the head and ``energy_with_encoder`` [J per sample] where there is an
+        encoder and a price for it, ``energy_profile``;
         ``macs``, ``acs``, ``compares``, ``spikes``, ``synops`` and ``encoder_macs`` per sample;
         ``spike_rate``; ``parameters``
         (trainable, before normalisations fold); ``latency_steps`` of a spiking network;
@@ -222,7 +223,9 @@ def measure(done: Sequence[Trained], dataset: Dataset, profile: Spec) -> dict[st
     if dataset.encoder_macs is not None:
         macs = float(dataset.encoder_macs[held].mean())
         result["encoder_macs"] = macs
-        result["energy_with_encoder"] = result["energy"] + encoder_energy(macs, price)
+        encoder = encoder_energy(macs, price)
+        if encoder is not None:
+            result["energy_with_encoder"] = result["energy"] + encoder
     return result
 
 

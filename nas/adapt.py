@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import tempfile
 from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -103,11 +104,11 @@ def adapt(
         network, recordings.ratio, before, recordings.after, counted,
         inputs=inputs, methods=compared,
     )  # fmt: skip
+    if to != own:
+        found = _refitted(found, network, recordings, seen, counted)
     chosen = _chosen(found, method)
     rows = []
     for i, one in enumerate(found):
-        if one.network is not None and one.method != "none" and to != own:
-            _refit(one.network, recordings.after, seen)
         rows.append(_row(one, model, recordings))
         step(i + 1, len(found))
     result: dict[str, Any] = {
@@ -156,11 +157,37 @@ def _chosen(found: list[Adapted], method: str) -> Adapted:
     return chosen
 
 
-def _refit(network: nn.Module, dataset: Dataset, seen: Any) -> None:
+def _refitted(
+    found: list[Adapted], network: nn.Module, recordings: Recordings, seen: Any, counted: Any
+) -> list[Adapted]:
+    """Fit the windows of a time-to-first-spike network, and hear what it says with those.
+
+    Others have no windows and stay as they were heard.
+
+    Args:
+        found: The network by every method; windows are fitted in place.
+        network: The source.
+        recordings: At both rates.
+        seen: Utterances to fit to.
+        counted: Utterances to hear.
+    """
     from eval.batches import collate, ordered
     from eval.resolution import refit
+    from eval.resolution.consistency import difference
+    from eval.training import predict
+    from search_spaces.ttfs import TTFSNetwork
 
-    refit(network, (collate(dataset, batch)[:2] for batch in ordered(seen, 64)))
+    if not isinstance(network, TTFSNetwork) or network.discretisation is None:
+        return found
+    said, after = predict(network, recordings.before, counted), recordings.after
+    heard: list[Adapted] = []
+    for one in found:
+        if one.network is not None and one.method != "none":
+            refit(one.network, (collate(after, batch)[:2] for batch in ordered(seen, 64)))
+            divergence, agreement = difference(said, predict(one.network, after, counted))
+            one = replace(one, divergence=divergence, agreement=agreement)
+        heard.append(one)
+    return heard
 
 
 def _row(one: Adapted, model: Exported, recordings: Recordings) -> dict[str, Any]:
@@ -247,6 +274,8 @@ def _write(
         config["features"]["sampling"] = recordings.features.get("sampling")
         if held_out is not None:
             config["held_out"] = {**held_out, "digest": after.digest}
+        elif "trained_on" in config:
+            config["trained_on"] = after.digest
     row = next(r for r in result["rows"] if r["method"] == chosen.method)
     metrics = {
         "measured_on": result["measured_on"] or f"nothing at {to:g} frames a second",

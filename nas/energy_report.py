@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +23,8 @@ class EnergyReport:
     Args:
         comparisons: By profile; without those that the table does not suffice for.
         lacking: Profile to the columns that the record lacks for it.
-        warnings: A line for every dead or saturated layer.
+        warnings: A line for every dead or saturated layer, and for every profile that leaves
+            the encoder without a price.
     """
 
     comparisons: Mapping[str, Comparison]
@@ -93,8 +94,20 @@ def report(
     return EnergyReport(
         comparisons=found,
         lacking={p.name: lacking for p in profiles} if lacking else {},
-        warnings=warnings(table),
+        warnings=[*warnings(table), *_without_encoder(found, profiles)],
     )
+
+
+def _without_encoder(
+    found: Mapping[str, Comparison], profiles: Sequence[Profile]
+) -> Iterator[str]:
+    """Say why a profile gives no energy with the encoder, where there is one."""
+    from eval.energy.comparison import ENCODER
+
+    for p in profiles:
+        if p.name in found and ENCODER in found[p.name].unpriced:
+            why = p.unpriced["mac"]
+            yield f"{p.name} has no energy with the encoder, 'mac' is unpriced: {why}"
 
 
 def family_values(space: Space, architecture: Architecture) -> dict[str, Any] | None:

@@ -155,6 +155,7 @@ class CorpusEvaluator:
         looks: Looks | None = None,
     ) -> None:
         from eval.autocast import resolve
+        from eval.energy.pricing import refuse_without_encoder
         from eval.energy.profile import DEFAULT_PROFILE, load_profile
         from eval.process import prepare_cpu
         from eval.protocols import Folding
@@ -169,7 +170,10 @@ class CorpusEvaluator:
         self.reference = str(space.family)  # by which one of a person's own is found again
         self.family.check_space(space)
         self.request = dict(request)
-        self.profile = load_profile(profile or space.profile or DEFAULT_PROFILE).spec
+        price = load_profile(profile or space.profile or DEFAULT_PROFILE)
+        if "energy_with_encoder" in {*space.objectives, *(c.quantity for c in space.constraints)}:
+            refuse_without_encoder(price)  # every evaluation would fail
+        self.profile = price.spec
         recipe = Recipe(dtype=resolve(dtype))
         self.recipe = recipe if bucket is None else replace(recipe, bucket=bucket)
         folding = split.folding if split is not None else Folding(Automatic())

@@ -73,9 +73,9 @@ def reprice(evaluations: Sequence[Evaluation], space: Space, profile: Profile) -
     Raises:
         NasError: The profile has no price for an operation.
     """
-    from eval.energy.pricing import Tables, encoder_energy, energies, missing, needed
+    from eval.energy import pricing
 
-    names = needed(profile)
+    names, with_encoder = pricing.needed(profile), "energy_with_encoder" in _named(space)
     able: list[Evaluation] = []
     kept: list[Evaluation] = []
     lacking: dict[str, None] = {}
@@ -83,8 +83,8 @@ def reprice(evaluations: Sequence[Evaluation], space: Space, profile: Profile) -
     for e in evaluations:
         if not e.ok:
             continue
-        absent = missing(e.metrics.get("layers"), names)
-        if "energy_with_encoder" in _named(space) and "encoder_macs" not in e.metrics:
+        absent = pricing.missing(e.metrics.get("layers"), names)
+        if with_encoder and "encoder_macs" not in e.metrics:
             absent.append("encoder_macs")
         if not absent:
             able.append(e)
@@ -93,12 +93,15 @@ def reprice(evaluations: Sequence[Evaluation], space: Space, profile: Profile) -
         else:
             unpriced += 1
             lacking |= dict.fromkeys(absent)
-    joules = energies(Tables.of([e.metrics["layers"] for e in able], names), profile)
+    if with_encoder and able:
+        pricing.refuse_without_encoder(profile)
+    tables = pricing.Tables.of([e.metrics["layers"] for e in able], names)
+    joules = pricing.energies(tables, profile)
     for e, energy in zip(able, joules.tolist(), strict=True):
         found = {"energy": energy}
         if "encoder_macs" in e.metrics:
-            macs = float(e.metrics["encoder_macs"])
-            found["energy_with_encoder"] = energy + encoder_energy(macs, profile)
+            encoder = pricing.encoder_energy(float(e.metrics["encoder_macs"]), profile)
+            found |= {} if encoder is None else {"energy_with_encoder": energy + encoder}
         kept.append(_with(e, found, space, profile))
     kept.sort(key=lambda e: e.number)
     full = merged(kept)
@@ -184,9 +187,11 @@ def _with(e: Evaluation, found: Mapping[str, float], space: Space, profile: Prof
             amount = constraint.violation(found[constraint.quantity])
             violations.pop(constraint.quantity, None)
             violations |= {constraint.quantity: amount} if amount > 0 else {}
+    # an energy that this profile does not give must not stay as that of another
+    others = {n: v for n, v in e.metrics.items() if n not in ENERGIES}
     return replace(
         e,
         objectives={n: found.get(n, v) for n, v in e.objectives.items()},
-        metrics={**e.metrics, **found, "energy_profile": profile.name},
+        metrics={**others, **found, "energy_profile": profile.name},
         violations=violations,
     )

@@ -150,7 +150,7 @@ def retrain(
             config |= {"recipe": recipe.as_dict()}
             listed = chosen.file(dataset)
             made = write_trained(model.architecture, config, dataset, result, work, listed)
-            deliver(work, made, folder)
+            deliver(work, made, folder, again)
     finally:
         lock.release()
     return result

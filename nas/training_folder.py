@@ -12,9 +12,10 @@ from typing import Any
 
 import yaml
 
+from eval.cache import atomic_dir
 from nas.evaluation import plain
 from nas.out_folder import refuse_taken, writing
-from nas.outer import EVENTS, PARTIAL
+from nas.outer import EVENTS, PARTIAL, SAME_COMMAND
 from nas.record import WriterLock
 from nas.run_config import describe_environment, differences
 from nas.runs import runs_folder
@@ -48,23 +49,34 @@ def open_folder(
         The folder, and the lock that keeps other processes out.
 
     Raises:
-        NasError: Another process trains there, it is the folder of another request, or none
-            can be made.
+        NasError: Another process trains there or has just written the export, it is the folder
+            of another request, or none can be made.
     """
     asked = yaml.safe_load(yaml.safe_dump(plain(request)))
-    if out is not None:
-        folder = beside(out)
-        if folder.exists() and (different := differences(_read(folder), asked)):
-            raise NasError(
-                "this is not the training that was begun: " + "; ".join(different),
-                where=str(folder),
-                hint="train with the same settings, choose another --out, or delete the folder",
-            )
-    else:
+    if out is None:
         folder = _among_runs(asked, model, corpus)
-    if not folder.exists():
+        return folder, WriterLock(folder)
+    folder = beside(out)
+    new = not folder.exists()
+    if new:
         _make(folder, asked)
-    return folder, WriterLock(folder)
+    if different := differences(_read(folder), asked):
+        raise NasError(
+            "this is not the training that was begun: " + "; ".join(different),
+            where=str(folder),
+            hint="train with the same settings, choose another --out, or delete the folder",
+        )
+    with writing(folder):  # whoever had the lock may have deleted it just now
+        lock = WriterLock(folder)
+    try:
+        # whoever had the lock until now has written the export
+        refuse_existing(out)
+    except NasError:
+        if new:
+            shutil.rmtree(folder, ignore_errors=True)
+        lock.release()
+        raise
+    return folder, lock
 
 
 def refuse_existing(out: Path) -> None:
@@ -75,7 +87,8 @@ def refuse_existing(out: Path) -> None:
     """
     work = beside(out)
     if out.exists() and (work / FILE).is_file() and _same(out / TRAINING / FILE, work / FILE):
-        shutil.rmtree(work)  # the export is whole, and the process was killed right after
+        # the export is whole, and the process was killed right after, or is deleting it too
+        shutil.rmtree(work, ignore_errors=True)
     refuse_taken(out)
 
 
@@ -90,21 +103,36 @@ def finish(work: Path, result: Mapping[str, Any]) -> None:
     shutil.rmtree(work / PARTIAL, ignore_errors=True)
 
 
-def deliver(work: Path, made: Path, out: Path) -> None:
+def deliver(work: Path, made: Path, out: Path, again: str = SAME_COMMAND) -> None:
     """Give a whole export its name, with what is worth keeping of its training inside.
 
     Args:
         work: The folder of the training, which is deleted.
         made: The export.
         out: Its name.
+        again: The command that goes on, for errors to name.
+
+    Raises:
+        NasError: Something lies there by now, or nothing can be written there; the folder of
+            the training stays.
     """
-    kept = made / TRAINING
-    kept.mkdir()
-    for name in (FILE, ROWS):
-        shutil.copyfile(work / name, kept / name)
-    shutil.copytree(work / EVENTS, kept / EVENTS)
-    made.replace(out)
-    shutil.rmtree(work)
+    try:
+        refuse_taken(out)  # made by somebody else in the meantime
+        with writing(out):
+            kept = made / TRAINING
+            kept.mkdir()
+            for name in (FILE, ROWS):
+                shutil.copyfile(work / name, kept / name)
+            shutil.copytree(work / EVENTS, kept / EVENTS)
+            made.replace(out)
+    except NasError as error:
+        raise NasError(
+            error.what,
+            where=error.where,
+            hint=f"what was trained is kept in {work}: make room for the export,"
+            f" then go on with: {again}",
+        ) from None
+    shutil.rmtree(work, ignore_errors=True)
 
 
 def _same(one: Path, other: Path) -> bool:
@@ -116,7 +144,7 @@ def _among_runs(asked: Mapping[str, Any], model: str, corpus: str) -> Path:
     for n in count(1):
         folder = runs_folder() / f"train-{model}-{name}-{n}"
         if not folder.exists():
-            return folder
+            _make(folder, asked)
         if not (folder / RESULT).exists() and _is_of(folder, asked):
             return folder
     raise AssertionError
@@ -130,13 +158,11 @@ def _is_of(folder: Path, asked: Mapping[str, Any]) -> bool:
 
 
 def _make(folder: Path, asked: Mapping[str, Any]) -> None:
-    making = folder.with_name(f".{folder.name}.making")
-    with writing(folder):
-        making.mkdir(parents=True, exist_ok=True)
+    """Make a folder for a request; where another process was first, theirs is kept."""
     document = {"format": FORMAT, "request": asked, "created": describe_environment()}
     text = yaml.safe_dump(document, sort_keys=False, allow_unicode=True)
-    (making / FILE).write_text(text, encoding="utf-8")
-    making.replace(folder)
+    with writing(folder), atomic_dir(folder) as making:
+        (making / FILE).write_text(text, encoding="utf-8")
 
 
 def _read(folder: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from eval.energy.profile import Profile, load_profile
 
 DEAD, SATURATED = 0.01, 0.9
 QUANTISED = "45nm_int8"
+ENCODER = "encoder mac"  # among what is unpriced
 INPUT = "project"  # name of the layer that reads the features, in the families that have one
 
 Row = Mapping[str, Any]
@@ -39,7 +40,8 @@ class Comparison:
         host: Part of ``energy`` that the profile's host spends.
         unpriced: Operations per sample that are counted and cost nothing here.
         projection: Part of the layer that reads the features; None where there is none.
-        with_encoder: With the arithmetic of the frozen encoder; None where that is not known.
+        with_encoder: With the arithmetic of the frozen encoder; None where that is not known,
+            or unpriced.
         twin: The ReLU twin: the same weights on values, at the same precision (under a profile
             of a chip it runs on the host).
         input_rate: Spikes over what could have been spikes, at the synapses; None without any.
@@ -118,6 +120,8 @@ def compare(
     reading = [i for i, row in enumerate(table) if row["layer"] == INPUT]
     bits = None if steps is None else matched_bits(steps)
     encoder = None if encoder_macs is None else encoder_energy(encoder_macs, profile)
+    if encoder_macs is not None and encoder is None:
+        unpriced[ENCODER] = encoder_macs
     width = None if profile.bits is None else profile.bits / 8
     kept = float(rows["states"][(rows["updates"] > 0) | (rows["event_acs"] > 0)].sum())
     return Comparison(

@@ -10,6 +10,8 @@ A profile charges, in this order:
 3. ``spike``, ``reset``, ``spike_bit`` (``ceil(log2(neurons))`` bits an address) and
    ``value_bit``, where it has a price for them;
 4. memory accesses and addressing, where it has prices for memory: see :func:`accesses`.
+
+What stands under ``unpriced`` in place of a price is counted alike and costs nothing.
 """
 
 from __future__ import annotations
@@ -21,7 +23,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from eval.energy.profile import Memory, Profile
+from eval.energy.profile import Memory, Price, Profile
 from eval.energy.table import sums
 from search_spaces.errors import NasError
 
@@ -34,6 +36,15 @@ COLUMNS = (
     *("spikes", "synops", "event_acs", "updates", "leaks", "dense", "dense_acs"),
     *("inputs", "values", "outputs", "weights", "states", "buffer", "digital", "convolution"),
 )
+# What is read for an operation beside what every profile reads.
+READS = {
+    "synaptic_operation": ("synops",),
+    "neuron_update": ("updates", "leaks"),
+    "reset": ("spikes",),
+    "spike": ("spikes",),
+    "spike_bit": ("spikes", "states"),
+    "value_bit": ("outputs", "digital"),
+}
 LEAST = 1e-6  # operations per sample below this are rounding of a difference
 
 
@@ -94,8 +105,10 @@ class Charge:
 
 def needed(profile: Profile) -> tuple[str, ...]:
     """Return the columns that pricing under a profile reads."""
-    plain = set(profile.prices) == {"mac", "ac", "compare"} and profile.memory is None
-    return BASIC if plain else COLUMNS
+    if profile.memory is not None:
+        return COLUMNS
+    read = {*BASIC, *(c for name in _told(profile) for c in READS.get(name, ()))}
+    return tuple(c for c in COLUMNS if c in read)
 
 
 def missing(table: Sequence[Mapping[str, Any]] | None, names: Sequence[str]) -> list[str]:
@@ -126,21 +139,40 @@ def energy(table: Sequence[Mapping[str, Any]], profile: Profile) -> float:
     return float(energies(Tables.of([table], needed(profile)), profile)[0])
 
 
-def encoder_energy(macs: float, profile: Profile) -> float:
+def encoder_energy(macs: float, profile: Profile) -> float | None:
     """Return the joules of a frozen encoder's arithmetic, the host's where there is one.
 
-    Its memory is not known, so under a profile with memory this is a lower bound.
+    Its memory is not known, so under a profile with memory this is a lower bound. It is None
+    where the profile says why a multiply-accumulate has no price.
 
     Raises:
-        NasError: The profile has no price for a multiply-accumulate, and no host.
+        NasError: The profile has no price for a multiply-accumulate, no host and no reason.
     """
-    price = profile.prices.get("mac") or (profile.host and profile.host.prices["mac"])
-    if not price:
+    price = _encoder_price(profile)
+    if price is not None:
+        return macs * price.joules
+    if "mac" not in profile.unpriced:
+        refuse_without_encoder(profile)
+    return None
+
+
+def refuse_without_encoder(profile: Profile) -> None:
+    """Refuse a profile that has no energy of an encoder, where one is asked for.
+
+    Raises:
+        NasError: It has none.
+    """
+    if _encoder_price(profile) is None:
         raise NasError(
-            f"profile {profile.name!r} has no price for the encoder's 'mac'",
-            hint="give it one, or host: 45nm_fp32",
+            f"profile {profile.name!r} has no price for the encoder's 'mac',"
+            " so there is no energy_with_encoder",
+            hint="give it one, or host: 45nm_fp32; or name energy, which is the head's alone",
         )
-    return macs * price.joules
+
+
+def _encoder_price(profile: Profile) -> Price | None:
+    own = profile.prices.get("mac")
+    return profile.host.prices["mac"] if own is None and profile.host is not None else own
 
 
 def energies(tables: Tables, profile: Profile) -> Column:
@@ -161,18 +193,18 @@ def charges(rows: Columns, profile: Profile) -> Iterator[Charge]:
     Raises:
         NasError: An operation has no price, no host and no reason to have none.
     """
-    prices = profile.prices
+    told = _told(profile)
     left = {"mac": rows["macs"], "ac": rows["acs"], "compare": rows["compares"]}
-    if "synaptic_operation" in prices:
+    if "synaptic_operation" in told:
         yield _own(profile, "synaptic_operation", rows["synops"])
         left["ac"] = _less(left["ac"], rows["synops"])
-    if "neuron_update" in prices or "neuron_update" in profile.unpriced:
+    if "neuron_update" in told:
         yield _own(profile, "neuron_update", rows["updates"])
         left["ac"] = _less(left["ac"], rows["updates"])
         left["mac"] = _less(left["mac"], rows["leaks"])
         left["compare"] = np.zeros_like(left["compare"])
     for operation, counts in left.items():
-        if operation in prices or operation in profile.unpriced:
+        if operation in told:
             yield _own(profile, operation, counts)
         elif profile.host is not None:
             yield Charge("host", operation, counts, profile.host.prices[operation].joules)
@@ -181,18 +213,23 @@ def charges(rows: Columns, profile: Profile) -> Iterator[Charge]:
                 f"profile {profile.name!r} has no price for {operation!r}, which is needed here",
                 hint="give it one, or host: 45nm_fp32 for what the chip does not execute",
             )
-    if "reset" in prices:
+    if "reset" in told:
         yield _own(profile, "reset", rows["spikes"])
-    if "spike" in prices:
+    if "spike" in told:
         yield _own(profile, "spike", rows["spikes"], "movement")
-    if "spike_bit" in prices:
+    if "spike_bit" in told:
         bits = np.ceil(np.log2(np.maximum(rows["states"], 2)))
         yield _own(profile, "spike_bit", rows["spikes"] * bits * profile.hops, "movement")
-    if "value_bit" in prices:
+    if "value_bit" in told:
         bits = rows["outputs"] * rows["digital"] * float(profile.bits or 0)
         yield _own(profile, "value_bit", bits * profile.hops, "movement")
     if profile.memory is not None:
         yield from _memory(rows, profile, profile.memory)
+
+
+def _told(profile: Profile) -> set[str]:
+    """Return the operations that are counted by name: priced, or free for a reason."""
+    return {*profile.prices, *profile.unpriced}
 
 
 def _own(profile: Profile, operation: str, counts: Column, part: str = "compute") -> Charge:

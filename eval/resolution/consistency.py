@@ -131,7 +131,7 @@ def compare(
         ratios = {name: spike_ratio(new[name], count) for name, count in counts.items()}
         told = () if method == "substeps" else warnings
         found.append(
-            Adapted(method, changed, None, (*notes, *told), ratios, *_difference(said, says))
+            Adapted(method, changed, None, (*notes, *told), ratios, *difference(said, says))
         )
     return found
 
@@ -183,7 +183,7 @@ def _heard(
     return logits, [row for row in counter.table() if row["neuron_steps"] > 0]
 
 
-def _difference(before: Tensor, after: Tensor) -> tuple[float, float]:
+def difference(before: Tensor, after: Tensor) -> tuple[float, float]:
     """Return the mean divergence [nats] and the share of equal decisions of ``[N, C]`` logits."""
     p, q = before.double().log_softmax(1), after.double().log_softmax(1)
     divergence = float((p.exp() * (p - q)).sum(1).mean())

@@ -23,12 +23,14 @@ from nas.hardware.loading import (
     LARGEST_TEXT,
     Model,
     Shape,
+    check_late,
     check_values,
     skeleton,
 )
 from nas.hardware.tensors import check_declared, read_header, read_tensors
 from nas.out_folder import made_whole
 from nas.trusted import trusted_family
+from search_spaces.buffers import late_buffers
 from search_spaces.errors import NasError
 from search_spaces.ttfs import integer_weights
 
@@ -149,16 +151,20 @@ def read_fixed_point(folder: str | Path, trusted: Collection[str] = ()) -> nn.Mo
     n_classes = len(told["classes"])
     try:
         with torch.device("meta"):
-            shapes = _layout(folded(skeleton(family, told["architecture"], shape, n_classes)))
+            empty = folded(skeleton(family, told["architecture"], shape, n_classes))
     except (RuntimeError, OverflowError, TypeError, ValueError) as error:
         raise NasError(f"this architecture cannot be built: {error}", where=str(folder)) from None
     path = folder / WEIGHTS
-    declared = read_header(path)
+    declared, shapes = read_header(path), _layout(empty)
+    # a network that was adapted to another frame rate has these as well
+    late = {k: kind for k, kind in late_buffers(empty).items() if k in declared}
+    shapes |= {k: ((), kind) for k, kind in late.items()}
     for name, (size, _) in declared.items():
         if name.endswith(".scale") and name in shapes and size == (1,):
             shapes[name] = ((1,), torch.float32)  # per tensor
     check_declared(shapes, declared, path)
     tensors = read_tensors(path)
+    check_late({k: tensors[k] for k in late}, path)
     top = 2 ** (int(told["bits"]) - 1) - 1
     state = {}
     for name, tensor in tensors.items():

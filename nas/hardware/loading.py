@@ -98,13 +98,13 @@ def read_model(folder: str | Path, trusted: Collection[str] = ()) -> Model:
     late = {k: kind for k, kind in late_buffers(empty).items() if k in declared}
     check_declared({**expected, **{k: ((), kind) for k, kind in late.items()}}, declared, weights)
     tensors = read_tensors(weights)
-    _check_late({k: tensors[k] for k in late}, weights)
+    check_late({k: tensors[k] for k in late}, weights)
     network = skeleton(family, values, shape, len(classes))
     network.load_state_dict(tensors)
     return Model(exported, network.eval(), family, shape, classes)
 
 
-def _check_late(tensors: Mapping[str, torch.Tensor], weights: Path) -> None:
+def check_late(tensors: Mapping[str, torch.Tensor], weights: Path) -> None:
     """Refuse what no adaptation leaves: memory and time of a network grow with these."""
     for name, tensor in tensors.items():
         least = 0.0 if tensor.is_floating_point() else 1.0

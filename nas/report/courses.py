@@ -156,7 +156,10 @@ def curve_panels(runs: Sequence[RunData]) -> list[Panel]:
     """Return, for every objective, how it changed between partial and full trainings."""
     partial = [e for r in runs for e in r.archive.evaluations if e.ok and e.fidelity < 1.0]
     if not partial:
-        missing = "Every architecture was trained in full at once."
+        missing = (
+            "Every architecture was trained in full at once;"
+            " first looks come with nas search --halving."
+        )
         return [Panel("curves", "First looks and full trainings", missing=missing)]
     return [_curves(runs, name) for name in runs[0].objectives]
 

@@ -9,7 +9,18 @@ import numpy as np
 import pytest
 import yaml
 
-from eval.energy.pricing import COLUMNS, Tables, charges, energies, energy
+from eval.energy.pricing import (
+    BASIC,
+    COLUMNS,
+    READS,
+    Tables,
+    charges,
+    encoder_energy,
+    energies,
+    energy,
+    needed,
+    refuse_without_encoder,
+)
 from eval.energy.profile import DEFAULT_PROFILE, load_profile, profile_names
 from search_spaces.errors import NasError
 
@@ -121,6 +132,50 @@ def test_what_nobody_prices_is_refused() -> None:
         energy([row(synops=3, acs=3), row(macs=1, digital=1)], profile)
     with pytest.raises(NasError, match="no price for 'ac'"):
         energy([row(synops=3, acs=4, event_acs=1)], profile)
+
+
+def test_an_update_without_a_price_is_counted_and_free() -> None:
+    """Of 60 products, 117 accumulates and 12 comparisons, 10, 10 and all are of the updates."""
+    profile = load_profile({**GOOD, "unpriced": {"neuron_update": "free here"}})
+    table = [row(macs=60, acs=117, compares=12, updates=10, leaks=10)]
+    assert energy(table, profile) == pytest.approx(1e-12 * (50 * 2.0 + 107 * 1.0))
+    rows = Tables.of([table], needed(profile)).columns
+    free = {c.operation: c.counts.sum() for c in charges(rows, profile) if c.part == "unpriced"}
+    assert free == {"neuron_update": 10.0}
+
+
+@pytest.mark.parametrize("operation", READS)
+def test_pricing_reads_the_columns_that_it_names(operation: str) -> None:
+    """With a price or with a reason to have none: each is counted, one of each everywhere."""
+    priced = load_profile({**GOOD, "bits": 8, "prices": {**GOOD["prices"], operation: 3.0}})
+    free = load_profile({**GOOD, "bits": 8, "unpriced": {operation: "free here"}})
+    assert (
+        needed(priced)
+        == needed(free)
+        == tuple(c for c in COLUMNS if c in (*BASIC, *READS[operation]))
+    )
+    rows = {name: np.ones(2) for name in needed(free)}
+    mine = [c for c in charges(rows, free) if c.operation == operation]
+    assert [(c.part, c.joules.sum()) for c in mine] == [("unpriced", 0.0)]
+    [same] = [c for c in charges(rows, priced) if c.operation == operation]
+    assert same.counts.tolist() == mine[0].counts.tolist()
+    assert same.counts.all()
+    assert same.joules.sum() > 0
+
+
+def test_an_encoder_costs_what_its_products_cost_or_says_why_not() -> None:
+    own = {**GOOD, "prices": {"ac": 1.0, "compare": 0.5}}
+    assert encoder_energy(1e6, load_profile(GOOD)) == pytest.approx(2e-6)
+    assert encoder_energy(1e6, load_profile("loihi")) == pytest.approx(4.6e-6)
+    free = load_profile({**own, "unpriced": {"mac": "in the sensor"}})
+    assert encoder_energy(1e6, free) is None
+    chip = load_profile({**GOOD, "prices": {"synaptic_operation": 1.0}})
+    with pytest.raises(NasError, match="no price for the encoder's 'mac'"):
+        encoder_energy(1e6, chip)
+    for profile in (free, chip):
+        with pytest.raises(NasError, match=r"no energy_with_encoder(?s:.)*host: 45nm_fp32"):
+            refuse_without_encoder(profile)
+    refuse_without_encoder(load_profile("loihi"))
 
 
 def test_many_evaluations_are_priced_as_one_at_a_time() -> None:

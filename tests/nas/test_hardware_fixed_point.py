@@ -10,6 +10,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from eval.folds import inner_folds, outer_folds
+from eval.resolution import change_step
+from eval.weights import save_weights
 from nas.corpus import load as load_corpus
 from nas.hardware import measuring
 from nas.hardware.fixed_point import quantised, read_fixed_point, write_fixed_point
@@ -104,6 +106,28 @@ def test_the_reader_gives_back_the_network_that_was_measured(values, family, sha
     read = read_fixed_point(tmp_path / "fixed")
     with torch.no_grad():
         assert torch.equal(read(x), fixed.network(x))
+
+
+@pytest.mark.parametrize("kind", ["plif", "if"])
+@pytest.mark.parametrize(("ratio", "method"), [(2.5, "substeps"), (0.4, "decay")])
+def test_an_adapted_network_is_read_back(kind: str, ratio: float, method: str, tmp_path: Path):
+    """With its gains, delays and steps of a frame, which a network has only then."""
+    net = export_folder(tmp_path / "best", {**ON_DEVICE, "neuron.type": kind})
+    change_step(net, ratio, method)
+    save_weights(net, tmp_path / "best" / "model.safetensors")
+    model = read_model(tmp_path / "best")
+    fixed = quantised(model.network, 6, "channel")
+    write_fixed_point(model, fixed, 6, "channel", {}, tmp_path / "fixed")
+    late = {"blocks.0.shift.delay", "repeat.held" if method == "substeps" else "fire.gain"}
+    assert late <= fixed.tensors.keys()
+    x = frames(3, 15, seed=1)
+    read = read_fixed_point(tmp_path / "fixed")
+    with torch.no_grad():
+        assert torch.equal(read(x), fixed.network(x))
+    weights = tmp_path / "fixed" / "weights.safetensors"
+    save_file({**load_file(weights), "repeat.held": torch.tensor(2**40)}, weights)
+    with pytest.raises(NasError, match=r"repeat\.held is 1\.09"):
+        read_fixed_point(tmp_path / "fixed")
 
 
 def test_fewer_bits_move_logits_further():

@@ -163,6 +163,9 @@ def test_a_run_records_its_content(four: Path, classes: Path, tmp_path: Path) ->
     with pytest.raises(NasError, match="corpus 'moved' has the classes anger, joy, rage, rest"):
         robustness(folder, str(other))
     classes.write_text("rage: anger\nrest: null\n")
+    assert robustness(folder, str(other), classes)["utterances"] == 6  # by content the search's
+    changed = next(p for p in sorted(other.iterdir()) if p.suffix == ".npy")
+    np.save(changed, np.load(changed) + 0.5)
     assert robustness(folder, str(other), classes)["utterances"] == 24
 
 

@@ -197,10 +197,10 @@ def test_more_steps_a_frame_are_taken_only_where_they_are_needed():
 
 def test_the_divergence_by_hand():
     """Even odds against 3 to 1: the mean of ``ln 2/3`` and ``ln 2``, over two recordings."""
-    from eval.resolution.consistency import _difference
+    from eval.resolution.consistency import difference
 
     even, odd = torch.zeros(2, 2), torch.tensor([[math.log(3.0), 0.0], [0.0, 0.0]])
-    divergence, agreement = _difference(even, odd)
+    divergence, agreement = difference(even, odd)
     assert divergence == pytest.approx((math.log(2 / 3) + math.log(2)) / 4)
     assert agreement == 1.0
-    assert _difference(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))[1] == 0.0
+    assert difference(torch.tensor([[1.0, 0.0]]), torch.tensor([[0.0, 1.0]]))[1] == 0.0

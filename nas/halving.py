@@ -156,13 +156,21 @@ def ranked(waiting: Sequence[Evaluation], archive: Archive) -> list[Evaluation]:
     ranks = ranks_of(looks, archive)
     limit = np.sort(ranks)[max(0, -(-len(looks) // KEEP) - 1)]
     near = {e.number for e, rank in zip(looks, ranks, strict=True) if rank <= limit}
-    return in_order([e for e in waiting if e.number in near], archive)
+    return _sorted([e for e in waiting if e.number in near], looks, ranks, archive)
 
 
 def in_order(waiting: Sequence[Evaluation], archive: Archive) -> list[Evaluation]:
     """Sort first looks by rank among all; within a rank by how much volume each adds to it."""
     looks = first_looks(archive)
-    ranks = ranks_of(looks, archive)
+    return _sorted(waiting, looks, ranks_of(looks, archive), archive)
+
+
+def _sorted(
+    waiting: Sequence[Evaluation],
+    looks: Sequence[Evaluation],
+    ranks: npt.NDArray[np.intp],
+    archive: Archive,
+) -> list[Evaluation]:
     places = {e.number: i for i, e in enumerate(looks)}
     values = archive.losses(looks)
     low, high = values.min(0), values.max(0)

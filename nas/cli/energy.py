@@ -66,7 +66,7 @@ def energy(
             )
         _run(source, chosen, out)
         return
-    _one(source, hash, None if profiles == "all" else chosen, layers, out)
+    _one(source, hash, chosen, profiles == "all", layers, out)
 
 
 def _list(profiles: Sequence[Profile], out: Out) -> None:
@@ -167,17 +167,20 @@ def _print_run(document: Mapping[str, Any], out: Out) -> None:
 
 
 def _one(
-    source: Path, hash: str | None, profiles: Sequence[Profile] | None, layers: bool, out: Out
+    source: Path,
+    hash: str | None,
+    profiles: Sequence[Profile],
+    every: bool,
+    layers: bool,
+    out: Out,
 ) -> None:
     from nas.cli.energy_tables import layer_rows, print_layers, print_report
-    from nas.energy_report import absent, choose_profiles, report
+    from nas.energy_report import absent, report
     from search_spaces.errors import NasError
 
     metrics, name, own, network = _recorded(source, hash)
-    if profiles is None:  # all there are, that of the search among them
-        profiles = choose_profiles("all")
-        if own is not None and own not in profiles:
-            profiles = _own_first(own, profiles, source)
+    if every and own is not None and own not in profiles:  # that of the search is one of all
+        profiles = _own_first(own, profiles, source)
     found = report(metrics, profiles, **network)
     if not found.comparisons:
         lacking = next(iter(found.lacking.values()))

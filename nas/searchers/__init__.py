@@ -96,7 +96,7 @@ DEFAULT_SEARCHER = "auto"
 GUIDED = "+"
 
 STARTUP = 10  # evaluations before the first model
-CHILDREN = 32  # compared by the models for every one that is evaluated
+CHILDREN = 64  # compared by the models for every one that is evaluated
 FEW_CHILDREN = 4  # of searchers that take long to propose
 QUICK = ("auto", "local", "nsga2", "random")
 

@@ -34,6 +34,10 @@ KEPT = 4
 SMALL = 1000  # architectures of a space that the models look at as a whole
 SHARE = 0.8
 OTHERS = 128  # evaluations that the other searcher is shown
+# Share of the screened proposals that add volume where quantities that span decades count by
+# their logarithm. The rest add to the volume that a run reports. More of them would go to ever
+# smaller shares of what is cheap already; none would leave the cheap end to chance.
+BY_LOGARITHM = 0.1
 
 
 class Screened:
@@ -127,10 +131,10 @@ class Screened:
     def _one(self, archive: Archive, rng: np.random.Generator) -> Architecture:
         # drawn first, so that the course of the generator does not hang on the models
         free = bool(rng.random() < self.unscreened)
-        linear = bool(rng.random() < 0.5)
+        drawn = float(rng.random())
         if not self._ready(archive):
             return self._own(archive, rng)
-        if free and linear and self.other is not None:
+        if free and drawn < 0.5 and self.other is not None:
             # a study of a thousand evaluations would take longer to build than all the rest
             few = Archive(self.space, chosen(archive, OTHERS), archive.pending)
             [favourite] = self.other.propose(few, 1, rng)
@@ -145,7 +149,7 @@ class Screened:
         children = self._candidates(archive, rng)
         if len(children) < 2:
             return children[0] if children else self._own(archive, rng)
-        merit = Merit(archive, surrogate, linear, steering)
+        merit = Merit(archive, surrogate, drawn >= BY_LOGARITHM, steering)
         worth = merit(surrogate.predict(children))
         order = np.argsort(-worth, kind="stable")
         ask = self._source(surrogate)

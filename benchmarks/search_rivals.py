@@ -198,5 +198,5 @@ SEARCHES: dict[str, Callable[[Problem, Tell, int], None]] = {
     "auto, proxy shuffled": _proxied("shuffled"),
     "auto, proxy inverted": _proxied("inverted"),
 }
-# by name; with fewer seeds, for a search of it takes minutes
-SLOW = ("gp", "tpe")
+# by name; with fewer seeds, as a search of it takes minutes
+SLOW = ("gp",)

@@ -146,7 +146,7 @@ def too_short(path: Path, seconds: float) -> NasError:
     return NasError(
         f"{1000 * seconds:.1f} ms of audio; an encoder needs 25 ms",
         where=str(path),
-        hint="remove it from the manifest",
+        hint="leave it out",
     )
 
 

@@ -25,9 +25,7 @@ def of_recordings(rate: float, max_seconds: float | None) -> Reading:
     def read(path: Path) -> Floats:
         samples = read_audio(path, max_seconds)
         if not samples.any():
-            raise NasError(
-                "nothing but silence", where=str(path), hint="remove it from the manifest"
-            )
+            raise NasError("nothing but silence", where=str(path), hint="leave it out")
         return cochleagram(samples, SAMPLE_RATE, rate, cochlea=constants)
 
     return Reading("cochlea spikes", (asdict(constants), rate, max_seconds), read)

@@ -81,9 +81,7 @@ def read_events(path: Path, sensor: tuple[int, int] | None = None) -> Events:
         raise NasError(f"fields of different lengths: {told}", where=str(path))
     t, x, y = (columns[name] for name in "txy")
     if not len(t):
-        raise NasError(
-            "there is no event in it", where=str(path), hint="remove it from the manifest"
-        )
+        raise NasError("there is no event in it", where=str(path), hint="leave it out")
     back = np.flatnonzero(t[1:] < t[:-1])
     if back.size:
         i = int(back[0]) + 1

@@ -207,7 +207,7 @@ def levelled(path: Path, max_seconds: float | None = None) -> Iterator[Floats]:
         first = block if first is None else first
     rms = float(np.sqrt(squares / samples))
     if rms == 0.0:
-        raise NasError("nothing but silence", where=str(path), hint="remove it from the manifest")
+        raise NasError("nothing but silence", where=str(path), hint="leave it out")
     scale = np.float32(TARGET_RMS / rms)
     if blocks == 1 and first is not None:
         yield first * scale

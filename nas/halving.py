@@ -2,9 +2,9 @@
 
 Every new architecture gets a first look: of several validation folds of a corpus it is trained on
 the first; where there is one fold, or the evaluator is a person's own, for an eighth of the
-training. Of those, the best quarter by non-dominated rank go on from where they stopped; the rest
-are never finished. A decision needs no generation to end, and nothing but the archive, so that a
-resumed run decides as the unbroken one would have.
+training. Of those, the best by non-dominated rank go on from where they stopped, a quarter of them
+or, of the latter, a third; the rest are never finished. A decision needs no generation to end, and
+nothing but the archive, so that a resumed run decides as the unbroken one would have.
 
 After ASHA (Li et al., MLSys 2020) with the rank of Deb et al. (2002) in the place of a loss.
 That a short training tells anything about a long one is measured and not assumed: a few
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 LOW = 0.125  # share of the epochs of a first look, where there are no folds to choose from
 KEEP = 4  # one of so many first looks goes on
+KEEP_DOUBTED = 3  # of those that are a guess, which is wrong more often
 AT_RANDOM = 0.15  # share of the promotions that are drawn, to measure what a first look is worth
 LEAST_PAIRS = 10  # before it is judged
 FLOOR = 0.1  # of the lower confidence bound of the rank correlation
@@ -72,6 +73,7 @@ class Halving:
 
     def __init__(self, warmup: int, low: float = LOW, doubted: bool = True) -> None:
         self.warmup, self.low, self.doubted = warmup, low, doubted
+        self.keep = KEEP_DOUBTED if doubted else KEEP
 
     def next(self, archive: Archive, left: float, rng: np.random.Generator) -> Step | None:
         """As of ``FullOnly``; the end of the budget is met to the last first look."""
@@ -83,7 +85,7 @@ class Halving:
         if left + 1e-9 >= rest and waiting and self._due(looks, waiting, left):
             if self.doubted and rng.random() < AT_RANDOM:
                 return Step(1.0, waiting[int(rng.integers(len(waiting)))])
-            best = ranked(waiting, archive)
+            best = ranked(waiting, archive, self.keep)
             if best or left < 1.0:
                 return Step(1.0, (best or in_order(waiting, archive))[0])
         if self.doubted and left + 1e-9 >= 1.0 and not trusted(archive):
@@ -98,17 +100,17 @@ class Halving:
     def _due(
         self, looks: Sequence[Evaluation], waiting: Sequence[Evaluation], left: float
     ) -> bool:
-        """Whether a promotion is open: a quarter of the first looks, and at the end any."""
+        """Whether a promotion is open: one of ``keep`` first looks, and at the end any."""
         if left < 1.0:
             return True
-        return len(looks) >= self.warmup and (len(looks) - len(waiting)) < len(looks) // KEEP
+        return len(looks) >= self.warmup and (len(looks) - len(waiting)) < len(looks) // self.keep
 
 
 def make_schedule(config: RunConfig) -> FullOnly | Halving:
     """Return the schedule of a run."""
     if not config.halving:
         return FullOnly()
-    # so many that a quarter of them, trained in full, cost about as much again
+    # so many that those of them that go on cost about as much again
     warmup = max(8, min(60, round(0.3 * config.planned)))
     evaluator = config.evaluator
     if evaluator.get("looks") == "folds":
@@ -150,11 +152,11 @@ def ranks_of(looks: Sequence[Evaluation], archive: Archive) -> npt.NDArray[np.in
     return ranks
 
 
-def ranked(waiting: Sequence[Evaluation], archive: Archive) -> list[Evaluation]:
-    """Return those of ``waiting`` in the best quarter of all first looks, best first."""
+def ranked(waiting: Sequence[Evaluation], archive: Archive, keep: int = KEEP) -> list[Evaluation]:
+    """Return those of ``waiting`` in the best of all first looks, one of ``keep``, best first."""
     looks = first_looks(archive)
     ranks = ranks_of(looks, archive)
-    limit = np.sort(ranks)[max(0, -(-len(looks) // KEEP) - 1)]
+    limit = np.sort(ranks)[max(0, -(-len(looks) // keep) - 1)]
     near = {e.number for e, rank in zip(looks, ranks, strict=True) if rank <= limit}
     return _sorted([e for e in waiting if e.number in near], looks, ranks, archive)
 

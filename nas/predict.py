@@ -97,6 +97,13 @@ class Predictor:
         self._encoder: Any = None
         if self.kind == "audio" and self._source.get("encoder") != COCHLEA:
             self._encoder = self._load_encoder(encoder, device, say)
+        elif encoder is not None:
+            raise NasError(
+                f"{encoder!r} would not be used: this network hears"
+                f" {'features' if self.kind == 'features' else 'the cochlea'}",
+                where=str(folder),
+                hint="leave --encoder out",
+            )
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -250,8 +257,8 @@ def recordings_of(
     """Yield the recordings that a person names.
 
     Args:
-        given: Files, folders (what has one of the suffixes in them, deep, by name), or ``-``
-            for ``listed``.
+        given: Files, folders (what has one of the suffixes in them, deep, by name, hidden
+            ones left out), or ``-`` for ``listed``.
         listed: A path a line, as any system ends lines.
         suffixes: Of recordings, in lower case.
 
@@ -264,7 +271,12 @@ def recordings_of(
             continue
         path = Path(name).expanduser()
         if path.is_dir():
-            found = sorted(p for p in path.rglob("*") if p.suffix.lower() in suffixes)
+            found = sorted(
+                p
+                for p in path.rglob("*")
+                if p.suffix.lower() in suffixes
+                and not any(part.startswith(".") for part in p.relative_to(path).parts)
+            )
             if not found:
                 raise NasError(
                     "no recording in this folder",

@@ -11,6 +11,10 @@ Scalar = bool | int | float | str
 Value = Scalar | tuple[Scalar, ...]
 
 
+# made once: searchers draw architectures by the thousand
+_encode = json.JSONEncoder(sort_keys=True, separators=(",", ":")).encode
+
+
 def _frozen(self: Architecture, *_: Any, **__: Any) -> NoReturn:
     raise TypeError("an architecture is frozen; change a copy: {**architecture, name: value}")
 
@@ -35,7 +39,7 @@ class Architecture(dict[str, Value]):
             (name, tuple(value) if isinstance(value, list | tuple) else value)
             for name, value in sorted(values.items())
         )
-        text = json.dumps(self.as_dict(), sort_keys=True, separators=(",", ":"))
+        text = _encode(self)
         object.__setattr__(self, "_hash", hashlib.sha256(text.encode()).hexdigest()[:12])
 
     @property

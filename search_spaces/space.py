@@ -94,11 +94,10 @@ class Space:
         """Whether ``parameter`` is there, given the values of those before it."""
         if not parameter.when and parameter.repeat is None:
             return True
-        if any(c.parameter not in values for c in parameter.when):
-            return False
-        if parameter.repeat is not None and parameter.repeat not in values:
-            return False
-        return all(c.holds(values[c.parameter]) for c in parameter.when)
+        for c in parameter.when:
+            if c.parameter not in values or not c.holds(values[c.parameter]):
+                return False
+        return parameter.repeat is None or parameter.repeat in values
 
     def repeats(self, parameter: Parameter, values: Mapping[str, Value]) -> int | None:
         """Number of values of a repeated parameter; None when it is not repeated."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from collections.abc import Callable
 from functools import cached_property
+from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
@@ -123,7 +124,7 @@ class Screened:
         """
         if self.proxy is None:
             return False
-        if _scored_count(archive) < PAIRS or len(archive.evaluations) % 3 == 0:
+        if not _scored(archive, PAIRS) or len(archive.evaluations) % 3 == 0:
             return True
         with one_thread():
             return self._ready(archive) and bool(self._surrogate(archive).heeded - {OBJECTIVE})
@@ -199,7 +200,7 @@ class Screened:
     def _fresh(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
         found: dict[str, Architecture] = {}
         for _ in range(DRAWS):
-            for a in self.base.propose(archive, n, rng):
+            for a in self.base.propose(archive, n - len(found), rng):
                 if a.hash not in archive.seen:
                     found.setdefault(a.hash, a)
             if len(found) >= n:
@@ -233,9 +234,11 @@ class Screened:
         )
 
 
-def _scored_count(archive: Archive) -> int:
+def _scored(archive: Archive, count: int) -> bool:
+    """Whether the proxy has scored so many evaluations, objectives and not operations alone."""
     names = set(archive.space.objectives)
-    return sum(bool(names & set(e.metrics.get("proxy") or ())) for e in archive.evaluations)
+    found = (e for e in archive.evaluations if not names.isdisjoint(e.metrics.get("proxy") or ()))
+    return sum(1 for _ in islice(found, count)) == count
 
 
 class _Cache(Generic[T]):

@@ -176,6 +176,17 @@ def test_the_best_quarter_is_that_of_the_non_dominated_ranks() -> None:
     assert step.fidelity == LOW
 
 
+@pytest.mark.parametrize(("doubted", "fidelity"), [(True, 1.0), (False, LOW)])
+def test_of_looks_that_are_a_guess_more_go_on(doubted: bool, fidelity: float) -> None:
+    """One of six has gone on: a third of them is two, a quarter is one."""
+    looks = [look(i, 0.9 - 0.1 * i, 1.0 + i) for i in range(6)]
+    done = replace(looks[0], number=6, fidelity=1.0, cost=1.0 - LOW)
+    schedule = Halving(warmup=6, doubted=doubted)
+    step = schedule.next(Archive(SPACE, [*looks, done]), 20.0, np.random.default_rng(1))
+    assert step is not None
+    assert step.fidelity == fidelity
+
+
 def test_failed_looks_are_never_promoted_and_what_is_outside_goes_last() -> None:
     looks = [look(i, 0.5 + 0.1 * i, 1.0) for i in range(4)]
     bad = Evaluation(6, looks[0].architecture, LOW, LOW, 0, error="no")

@@ -185,6 +185,22 @@ def test_another_encoder_is_refused(exported: Path, tmp_path: Path) -> None:
         Predictor(other)
 
 
+@pytest.mark.parametrize("source", [{"encoder": "cochlea"}, {"kind": "features"}])
+def test_an_encoder_that_would_not_be_used_is_refused(
+    exported: Path, tmp_path: Path, source: dict[str, str]
+) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for path in exported.iterdir():
+        (other / path.name).write_bytes(path.read_bytes())
+    config = json.loads((other / "config.json").read_text())
+    config["source"] |= source
+    (other / "config.json").write_text(json.dumps(config))
+    Predictor(other)
+    with pytest.raises(NasError, match="'whisper' would not be used"):
+        Predictor(other, encoder="whisper")
+
+
 def test_folders_and_names(corpus: Path, tmp_path: Path) -> None:
     assert len(list(recordings_of([str(corpus)]))) == 12
     with pytest.raises(NasError, match="no recording in this folder"):
@@ -195,7 +211,8 @@ def test_folders_and_names(corpus: Path, tmp_path: Path) -> None:
 
 
 def test_of_a_folder_what_the_network_takes(exported: Path, tmp_path: Path) -> None:
-    for name in ("a.wav", "b.FLAC", "c.npy", "d.txt"):
+    (tmp_path / ".hidden").mkdir()
+    for name in ("a.wav", "b.FLAC", "c.npy", "d.txt", "._a.wav", ".hidden/a.wav"):
         (tmp_path / name).touch()
     predictor = Predictor(exported)
     found = recordings_of([str(tmp_path)], suffixes=predictor.suffixes)

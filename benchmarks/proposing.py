@@ -6,9 +6,10 @@ On ``pts_snn`` with its three objectives, whose values are made up (``search_pro
 the bundled corpus for the supernet. Milliseconds of processor time of one proposal, with 200
 and with 1,000 evaluations in the archive; the scoring of what is evaluated is included. Apart:
 without a proxy, with one whose scores are of no use (every third evaluation is scored, and the
-operations of up to three candidates of every proposal are counted, for their energy), and with
-one whose scores are (up to three candidates of every proposal are scored). The hyper-parameters
-are fitted anew at every 32nd evaluation, which the means include; ``worst`` is such a one.
+operations of up to two candidates of every proposal are counted, for their energy), and with
+one whose scores are (up to two candidates of every proposal are scored). The hyper-parameters
+are fitted anew at every 32nd evaluation, and at every 64th from 512 on, which the means include;
+``worst`` is such a one.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ from nas.searchers import make_searcher
 from search_spaces.schema import load_space
 
 SIZES = (200, 1000)
-PROPOSALS = 32
+PROPOSALS = 64
 FRONT_NOISE = 0.01
 
 

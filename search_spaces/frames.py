@@ -54,7 +54,7 @@ class Frames:
         if self._index is None:
             return x.view(shape)
         flat = x.new_zeros(shape[0] * shape[1], shape[2])
-        return flat.index_copy(0, self._index, x).view(shape)
+        return flat.index_copy_(0, self._index, x).view(shape)
 
     def clear(self, x: Tensor) -> Tensor:
         """``[L, B, D]`` -> the same, zero on padding, and no gradient from there.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 UNSCREENED = 0.2
-ASKED = 3
+ASKED = 2
 DRAWS = 4
 KEPT = 4
 SMALL = 1000  # architectures of a space that the models look at as a whole
@@ -80,10 +80,11 @@ class Screened:
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
         """Return up to ``n`` architectures, unseen where the base finds any."""
         out: list[Architecture] = []
+        ahead = archive
         for _ in range(n):
-            ahead = Archive(self.space, archive.evaluations, [*archive.pending, *out])
             with one_thread():
                 out.append(self._one(ahead, rng))
+            ahead = Archive(self.space, archive.evaluations, [*archive.pending, *out])
         return out
 
     def trust(self, archive: Archive) -> dict[str, dict[str, Any]]:
@@ -223,7 +224,7 @@ class Screened:
         function of the archive.
         """
         n = len(archive.evaluations)
-        first = n - n % (1 if n < 24 else 8 if n < 128 else 32)
+        first = n - n % (1 if n < 24 else 8 if n < 128 else 32 if n < 512 else 64)
         if first == n:
             return None
         prefix = Archive(self.space, archive.evaluations[:first])

@@ -23,7 +23,6 @@ DRAWN = {
     "Optuna default": ("tab:orange", "-"),
     "pymoo NSGA-II 20": ("tab:green", "-"),
     "tpe": ("tab:purple", "-"),
-    "auto unguided": ("tab:cyan", "-"),
     "auto": ("tab:blue", "-"),
     "auto, remeasuring": ("tab:red", "-"),
 }

@@ -191,7 +191,6 @@ SEARCHES: dict[str, Callable[[Problem, Tell, int], None]] = {
     "gp": _ours("gp"),
     "nsga2+": _ours("nsga2+"),
     "local+": _ours("local+"),
-    "auto unguided": _ours("auto", guided=False),
     "auto": _ours("auto"),
     "auto, remeasuring": _ours("auto", remeasure=True),
     "auto, proxy 0.6": _proxied("good"),

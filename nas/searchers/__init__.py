@@ -77,14 +77,8 @@ def _local(space: Space, budget: int) -> Searcher:
     return LocalSearcher(space, startup=startup_size(budget))
 
 
-def _auto(space: Space, budget: int) -> Searcher:
-    from nas.searchers.auto import FrontMoves
-
-    return FrontMoves(space, startup=STARTUP)
-
-
 SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
-    "auto": _auto,
+    "auto": _local,  # where no models screen its moves; they are wider ones where some do
     "random": _random,
     "nsga2": _nsga2,
     "tpe": _tpe,
@@ -98,7 +92,7 @@ GUIDED = "+"
 STARTUP = 10  # evaluations before the first model
 CHILDREN = 64  # compared by the models for every one that is evaluated
 FEW_CHILDREN = 4  # of searchers that take long to propose
-QUICK = ("auto", "local", "nsga2", "random")
+QUICK = ("local", "nsga2", "random")
 
 
 def guides(name: str) -> bool:
@@ -129,14 +123,17 @@ def make_searcher(
     base = name.removesuffix(GUIDED)
     if base not in SEARCHERS:
         raise NasError(f"unknown searcher {name!r}", hint=nearest(name, SEARCHERS))
-    searcher = SEARCHERS[base](space, budget)
     if guided is None:
         guided = guides(name)
     if not guided:
-        return searcher
+        return SEARCHERS[base](space, budget)
     from nas.searchers.screened import Screened
 
+    if base == "auto":
+        from nas.searchers.auto import FrontMoves
+
+        # the one that has more than one way to try what no model asks for
+        moves, other = FrontMoves(space, startup=STARTUP), _favourite(space, budget)
+        return Screened(space, moves, STARTUP, CHILDREN, proxy=proxy, other=other)
     children = CHILDREN if base in QUICK else FEW_CHILDREN
-    # auto is the one that has more than one way to try what no model asks for
-    other = _favourite(space, budget) if base == "auto" else None
-    return Screened(space, searcher, STARTUP, children, proxy=proxy, other=other)
+    return Screened(space, SEARCHERS[base](space, budget), STARTUP, children, proxy=proxy)

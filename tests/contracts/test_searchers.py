@@ -247,6 +247,37 @@ def test_guidance_is_asked_for_by_name_or_by_argument() -> None:
         assert isinstance(made, Screened) == screened
 
 
+def test_auto_without_guidance_is_local() -> None:
+    for seed in range(5):
+        one, other = (
+            make_searcher(name, SPACE, 100, guided=False).propose(
+                ARCHIVES["many"], 4, np.random.default_rng(seed)
+            )
+            for name in ("auto", "local")
+        )
+        assert one == other
+
+
+def test_local_search_goes_between_members_of_the_front_as_well_as_beside_them() -> None:
+    space = load_space(
+        {
+            "name": "ends",
+            "parameters": {f"p{i}": {"int": [0, 9]} for i in range(6)},
+            "objectives": {"f": "minimize", "g": "minimize"},
+        }
+    )
+    ends = [space.architecture({f"p{i}": v for i in range(6)}) for v in (0, 9)]
+    done = [
+        Evaluation(i, a, 1.0, 1.0, 0, {"f": float(i), "g": 1.0 - i}) for i, a in enumerate(ends)
+    ] + [Evaluation(i, ends[1], 1.0, 1.0, 0, error="none") for i in range(2, 20)]
+    chosen = make_searcher("local", space, 40).propose(
+        Archive(space, done), 20, np.random.default_rng(0)
+    )
+    apart = [min(sum(a[k] != e[k] for k in a) for e in ends) for a in chosen]
+    assert {1, 2, 3} == set(apart)
+    assert all(set(a.values()) == {0, 9} for a, d in zip(chosen, apart, strict=True) if d > 1)
+
+
 def test_a_guided_searcher_finds_more() -> None:
     """One-max in disguise: what guidance is for, in a few evaluations."""
     space = load_space(

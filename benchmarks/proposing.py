@@ -8,7 +8,7 @@ and with 1,000 evaluations in the archive; the scoring of what is evaluated is i
 without a proxy, with one whose scores are of no use (every third evaluation is scored, and the
 operations of up to two candidates of every proposal are counted, for their energy), and with
 one whose scores are (up to two candidates of every proposal are scored). The hyper-parameters
-are fitted anew at every 32nd evaluation, and at every 64th from 512 on, which the means include;
+are fitted anew at every 32nd evaluation, and at every 128th from 512 on, which the means include;
 ``worst`` is such a one.
 """
 
@@ -32,7 +32,7 @@ from nas.searchers import make_searcher
 from search_spaces.schema import load_space
 
 SIZES = (200, 1000)
-PROPOSALS = 64
+PROPOSALS = 128
 FRONT_NOISE = 0.01
 
 

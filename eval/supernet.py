@@ -3,15 +3,17 @@
 Every candidate's ReLU twin borrows slices of the same tensors: the first channels of wider
 ones, the first blocks of deeper ones, the first prompts of more. Trained once by the sandwich
 rule (Yu & Huang, ICCV 2019: the smallest, the largest and some in between at every step), it
-scores any candidate after its normalisation statistics have been taken again on training data
-(Yu et al., ICLR 2019), which a shared set would not fit.
+scores any candidate with normalisation statistics of its own, as a shared set would fit none
+(Yu et al., ICLR 2019). A score, which has to be cheap, takes them from the utterances that it is
+of, in the same pass (Nado et al., arXiv 2006.10963); a training that begins from these weights
+takes them from training data.
 
 TNAS-ER (arXiv 2512.02459) guides its search so; the sampling and the slices are ours.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +43,6 @@ POOL = 8  # of which the smallest and the largest are taken at every step
 BETWEEN = 2  # random ones beside them
 CALIBRATION = 128  # utterances that normalisation statistics are taken on again
 BATCH = 64  # utterances of one pass that takes them
-BRIEF = 64  # so many of them for a score, which has to be cheap: one pass
 COUNTED = 2  # utterances that operations are counted on
 SCORED = 128  # utterances of the held part that a score is of, however many there are
 KEPT_BYTES = 2**26  # of a batch that is kept for the next score
@@ -114,8 +115,9 @@ class Supernet:
     def score(self, architectures: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
         """Return ``wa``, ``ua``, ``macro_f1`` and ``loss`` of each twin on the held part.
 
-        Of a large held part, on 128 utterances spread over it. Candidates that differ in what
-        only a spiking neuron has share a twin, and its score.
+        Of a large held part, on 128 utterances spread over it, which give the statistics of
+        normalisations as well. Candidates that differ in what only a spiking neuron has share a
+        twin, and its score.
         """
         out = []
         for a in architectures:
@@ -163,19 +165,17 @@ class Supernet:
         A rate-coded network takes those of its ReLU twin; what only it has stays as it is, and
         its normalisation statistics are its own.
         """
+        self._lend(network, architecture)
         some = ordered(_some(self.fold.fit, CALIBRATION), BATCH)
-        self._lend(network, architecture, (collate(self.dataset, i)[:2] for i in some))
+        recalibrate(network, (collate(self.dataset, i)[:2] for i in some))
 
-    def _lend(
-        self, network: nn.Module, architecture: Mapping[str, Any], batches: Iterable[Batch]
-    ) -> None:
+    @torch.no_grad()
+    def _lend(self, network: nn.Module, architecture: Mapping[str, Any]) -> None:
         self._mark(network, architecture)
-        with torch.no_grad():
-            borrowed = self._borrowed(network)
-            for name, parameter in network.named_parameters():
-                if name in borrowed:
-                    parameter.copy_(borrowed[name])
-        recalibrate(network, batches)
+        borrowed = self._borrowed(network)
+        for name, parameter in network.named_parameters():
+            if name in borrowed:
+                parameter.copy_(borrowed[name])
 
     def twin(self, architecture: Mapping[str, Any]) -> nn.Module:
         """Build the ReLU twin of a candidate."""
@@ -269,9 +269,9 @@ class Supernet:
         network = self._seeded_twin(twin)
         if twin.hash not in self._operations:  # whoever asks for a score asks for these
             self._operations[twin.hash] = self._count(network)
-        self._lend(network, twin, [self._batch("brief", _some(self.fold.fit, BRIEF))])
-        network.eval()
+        self._lend(network, twin)
         held = _some(self.fold.held, SCORED)
+        network.train(len(held) > 1)  # one value has no statistics
         logits = network(*self._batch("scored", held))
         labels = self.dataset.labels[held]
         found = recall(labels, logits.argmax(1).numpy(), len(self.dataset.classes))

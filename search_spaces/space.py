@@ -225,12 +225,28 @@ class Space:
                 continue
             for i, value in enumerate(_items(a[p.name])):
                 for other in p.moves(value):
-                    genes = a.as_dict()
-                    _put(genes, p.name, i, other)
-                    near = self.complete(genes, rng)
+                    near = self.moved(a, p, i, other, rng)
                     if near != a:
                         found[near.hash] = near
         return list(found.values())
+
+    def moved(
+        self, a: Architecture, p: Parameter, i: int, value: Scalar, rng: np.random.Generator
+    ) -> Architecture:
+        """Return ``a`` with another value of ``p``, in block ``i`` where it is repeated.
+
+        What that switches on is drawn from ``rng``.
+        """
+        genes = a.as_dict()
+        _put(genes, p.name, i, value)
+        # searchers move by the thousand: all genes are gone through only where that can matter
+        return self.complete(genes, rng) if p.name in self._decisive else Architecture(genes)
+
+    @cached_property
+    def _decisive(self) -> frozenset[str]:
+        """Parameters that others depend on."""
+        conditions = {c.parameter for p in self.parameters for c in p.when}
+        return frozenset(conditions | {p.repeat for p in self.parameters if p.repeat is not None})
 
     # -- counting -----------------------------------------------------------------------------
 

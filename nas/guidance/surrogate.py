@@ -165,8 +165,9 @@ def chosen(archive: Archive, limit: int = LIMIT) -> list[Evaluation]:
         return able
     ranks = moocore.pareto_rank(archive.losses(able))
     # a partial training is ranked behind a full one of the same rank
-    order = sorted(range(len(able)), key=lambda i: (ranks[i], -able[i].fidelity, -i))
-    keep = set(order[: limit // 2])
+    fidelity = np.array([e.fidelity for e in able])
+    order = np.lexsort((-np.arange(len(able)), -fidelity, ranks))
+    keep = set(order[: limit // 2].tolist())
     keep.update(range(len(able) - limit // 5, len(able)))
     rest = [i for i in range(len(able)) if i not in keep]
     picks = np.linspace(0, len(rest) - 1, limit - len(keep)).round().astype(int)

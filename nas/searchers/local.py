@@ -80,9 +80,4 @@ def step(space: Space, a: Architecture, rng: np.random.Generator) -> Architectur
     if not moves:
         return a
     name, i, other = moves[int(rng.integers(len(moves)))]
-    genes = a.as_dict()
-    if isinstance(genes[name], list):
-        genes[name][i] = other
-    else:
-        genes[name] = other
-    return space.complete(genes, rng)
+    return space.moved(a, space.parameter(name), i, other, rng)

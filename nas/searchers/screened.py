@@ -96,7 +96,8 @@ class Screened:
             return trust(archive, self._surrogate(archive))
 
     def _ready(self, archive: Archive) -> bool:
-        return sum(e.ok for e in archive.evaluations) >= max(3, self.startup)
+        needed = max(3, self.startup)
+        return sum(1 for _ in islice((e for e in archive.evaluations if e.ok), needed)) == needed
 
     def again(self, archive: Archive, rng: np.random.Generator) -> Architecture | None:
         """Return an architecture to measure once more, None where a new one is worth more."""
@@ -224,7 +225,7 @@ class Screened:
         function of the archive.
         """
         n = len(archive.evaluations)
-        first = n - n % (1 if n < 24 else 8 if n < 128 else 32 if n < 512 else 64)
+        first = n - n % (1 if n < 24 else 8 if n < 128 else 32 if n < 512 else 128)
         if first == n:
             return None
         prefix = Archive(self.space, archive.evaluations[:first])

@@ -15,7 +15,7 @@ from nas.guidance.energy import EnergyModel
 from nas.guidance.surrogate import Surrogate
 from nas.proxy import Proxy, beside
 from nas.searchers.random import RandomSearcher
-from nas.searchers.screened import Screened
+from nas.searchers.screened import ASKED, Screened
 from search_spaces.architecture import Architecture
 from search_spaces.errors import NasError
 from search_spaces.schema import load_space
@@ -146,7 +146,7 @@ def test_a_search_counts_instead_of_scoring_where_energy_alone_is_told() -> None
     searcher = Screened(SPACE, RandomSearcher(SPACE), startup=5, unscreened=0.0, proxy=proxy)
     seen = archive(40)
     searcher.propose(seen, 1, np.random.default_rng(0))
-    assert (proxy.scored, proxy.counted) == (0, 3)
+    assert (proxy.scored, proxy.counted) == (0, ASKED)
     assert not searcher.wants_score(Archive(SPACE, seen.evaluations[:40]))  # 40 is no third
     assert searcher.wants_score(Archive(SPACE, seen.evaluations[:39]))
 

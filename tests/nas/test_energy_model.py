@@ -198,23 +198,23 @@ def test_without_kinds_of_neurons_each_is_predicted_from_the_others_alone() -> N
 @pytest.mark.parametrize(
     ("answers", "asked", "picked"),
     [
-        ([4.5, 9.0, 9.0], [0], 0),  # still ahead of what the next is expected to be
-        ([2.0, 3.5, 9.0], [0, 1], 1),
-        ([2.0, 1.0, 0.5], [0, 1, 2], 0),  # three at most, though the fourth is expected to beat it
+        ([4.5, 9.0], [0], 0),  # still ahead of what the next is expected to be
+        ([2.0, 3.5], [0, 1], 1),
+        ([2.0, 1.0], [0, 1], 0),  # two at most, though the third is expected to beat it
     ],
 )
 def test_candidates_are_asked_about_while_one_could_still_be_picked(
     monkeypatch: pytest.MonkeyPatch, answers: list[float], asked: list[int], picked: int
 ) -> None:
-    """Expected worths are 5, 4, 3, 2.5; an answer replaces what was expected."""
-    children = [Architecture({"neuron.type": "plif", "width": w, "depth": 1}) for w in range(4)]
+    """Expected worths are 5, 4, 3; an answer replaces what was expected."""
+    children = [Architecture({"neuron.type": "plif", "width": w, "depth": 1}) for w in range(3)]
     told: list[int] = []
 
     class Told:
         heeded: ClassVar = {"energy"}
 
         def predict(self, some: Any, answers: Any = None) -> Any:
-            expected = [[5.0, 4.0, 3.0, 2.5][a["width"]] for a in some]
+            expected = [[5.0, 4.0, 3.0][a["width"]] for a in some]
             return np.array(expected if answers is None else answers)
 
     class Asked:

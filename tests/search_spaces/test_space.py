@@ -85,6 +85,23 @@ def test_whatever_a_space_makes_is_an_architecture_of_it(document: dict[str, Any
 
 @given(documents(), st.integers(0, 2**32))
 @QUICK
+def test_a_move_is_what_checking_every_gene_makes_of_it(document: dict[str, Any], seed: int):
+    space = load_space(document)
+    a = space.sample(np.random.default_rng(seed))
+    for p in space.parameters:
+        items = a.get(p.name, ())
+        for i, item in enumerate(items if isinstance(items, tuple) else (items,)):
+            for other in p.moves(item):
+                moved = space.moved(a, p, i, other, np.random.default_rng(seed))
+                genes = {**a.as_dict(), p.name: other}
+                if isinstance(items, tuple):
+                    genes[p.name] = [*items[:i], other, *items[i + 1 :]]
+                assert moved == space.complete(genes, np.random.default_rng(seed))
+                assert moved == space.architecture(moved.as_dict())
+
+
+@given(documents(), st.integers(0, 2**32))
+@QUICK
 def test_yaml_json_and_pickle_keep_an_architecture(document: dict[str, Any], seed: int):
     a = load_space(document).sample(np.random.default_rng(seed))
     for again in (

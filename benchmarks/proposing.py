@@ -9,7 +9,7 @@ without a proxy, with one whose scores are of no use (every third evaluation is 
 operations of up to two candidates of every proposal are counted, for their energy), and with
 one whose scores are (up to two candidates of every proposal are scored). The hyper-parameters
 are fitted anew at every 32nd evaluation, and at every 128th from 512 on, which the means include;
-``worst`` is such a one.
+``worst`` is such a one. A score by itself is timed as well.
 """
 
 from __future__ import annotations
@@ -29,10 +29,12 @@ from nas.corpus import corpus_evaluator
 from nas.evaluation import Evaluation
 from nas.proxy import Proxy
 from nas.searchers import make_searcher
+from search_spaces.architecture import Architecture
 from search_spaces.schema import load_space
 
 SIZES = (200, 1000)
 PROPOSALS = 128
+SAMPLE = 200  # scores that are timed by themselves
 FRONT_NOISE = 0.01
 
 
@@ -45,7 +47,10 @@ def main() -> None:
     made_up = problems()["landscape"]()
     evaluator = corpus_evaluator(space, {}, print)
     # untrained: how long a score takes does not hang on the weights
-    net = Supernet(space, evaluator.family, evaluator.dataset, evaluator.folds[0], 0)
+    net, other = (
+        Supernet(space, evaluator.family, evaluator.dataset, evaluator.folds[0], 0)
+        for _ in range(2)
+    )
     rng = np.random.default_rng(0)
     drawn: dict[str, Any] = {}
     while len(drawn) < max(SIZES) + options.proposals:
@@ -53,7 +58,9 @@ def main() -> None:
         if evaluator.refuse(a) is None:
             drawn[a.hash] = a
     counted = {a.hash: net.operations(a) for a in drawn.values()}
-    measured: dict[str, Any] = {}
+    # by another one: what this one scores it knows
+    measured: dict[str, Any] = {"a score": score_alone(other, list(drawn.values())[:SAMPLE])}
+    print(f"a score, one after the other: {measured['a score']['mean']:.0f}")
     for kind in ("no proxy", "useless proxy", "useful proxy"):
         done = []
         for i, a in enumerate(drawn.values()):
@@ -80,6 +87,14 @@ def main() -> None:
             figures = ", ".join(f"{k} {v:.0f}" for k, v in row.items())
             print(f"{kind}, {n} evaluations: {figures}")
     report.write("proposing", measured)
+
+
+def score_alone(net: Supernet, architectures: list[Any]) -> dict[str, float]:
+    """Time scores one after the other, the counts of operations that come with them included."""
+    began = time.process_time()
+    net.score(architectures)
+    spent = 1000 * (time.process_time() - began)
+    return {"mean": spent / len({Architecture(net.family.twin(a)).hash for a in architectures})}
 
 
 def energies(operations: dict[str, float], rng: np.random.Generator) -> dict[str, float]:

@@ -78,7 +78,7 @@ def _local(space: Space, budget: int) -> Searcher:
 
 
 SEARCHERS: dict[str, Callable[[Space, int], Searcher]] = {
-    "auto": _local,  # where no models screen its moves; they are wider ones where some do
+    "auto": _local,  # without guidance; what it is with guidance: make_searcher
     "random": _random,
     "nsga2": _nsga2,
     "tpe": _tpe,

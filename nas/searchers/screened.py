@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -96,8 +96,7 @@ class Screened:
             return trust(archive, self._surrogate(archive))
 
     def _ready(self, archive: Archive) -> bool:
-        needed = max(3, self.startup)
-        return sum(1 for _ in islice((e for e in archive.evaluations if e.ok), needed)) == needed
+        return _at_least(max(3, self.startup), (e for e in archive.evaluations if e.ok))
 
     def again(self, archive: Archive, rng: np.random.Generator) -> Architecture | None:
         """Return an architecture to measure once more, None where a new one is worth more."""
@@ -240,6 +239,10 @@ def _scored(archive: Archive, count: int) -> bool:
     """Whether the proxy has scored so many evaluations, objectives and not operations alone."""
     names = set(archive.space.objectives)
     found = (e for e in archive.evaluations if not names.isdisjoint(e.metrics.get("proxy") or ()))
+    return _at_least(count, found)
+
+
+def _at_least(count: int, found: Iterable[Any]) -> bool:
     return sum(1 for _ in islice(found, count)) == count
 
 

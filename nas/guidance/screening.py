@@ -15,12 +15,14 @@ from nas.guidance.improvement import boxes, expected_improvement
 from nas.guidance.surrogate import Prediction, Surrogate
 from nas.pareto import Matrix
 
+Verdicts = dict[str, dict[str, Any]]
+
 FLOOR = 0.15
 FEWEST = 6
 FRONT = 80
 
 
-def trust(archive: Archive, surrogate: Surrogate) -> dict[str, dict[str, Any]]:
+def trust(surrogate: Surrogate) -> Verdicts:
     """Return how well each objective is predicted for evaluations that are left out.
 
     Returns:
@@ -34,7 +36,7 @@ def trust(archive: Archive, surrogate: Surrogate) -> dict[str, dict[str, Any]]:
         None,
     )
     rows = fidelities == top
-    out: dict[str, dict[str, Any]] = {}
+    out: Verdicts = {}
     for name, target in surrogate.targets.items():
         n = int(rows.sum()) if top is not None else 0
         verdict: dict[str, Any] = {"correlation": None, "n": n, "floor": None, "steers": False}
@@ -51,9 +53,9 @@ def trust(archive: Archive, surrogate: Surrogate) -> dict[str, dict[str, Any]]:
     return out
 
 
-def steers(archive: Archive, surrogate: Surrogate) -> npt.NDArray[np.bool_]:
+def steers(verdicts: Verdicts) -> npt.NDArray[np.bool_]:
     """Return ``[M]``: which objectives are predicted well enough to steer by."""
-    return np.array([t["steers"] for t in trust(archive, surrogate).values()])
+    return np.array([v["steers"] for v in verdicts.values()])
 
 
 def rank_correlation(a: Matrix, b: Matrix) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
@@ -15,8 +15,7 @@ from nas.evaluation import Evaluation
 from nas.guidance.again import Again
 from nas.guidance.encoding import Encoder
 from nas.guidance.energy import OBJECTIVE
-from nas.guidance.gp import Settings
-from nas.guidance.screening import Merit, steers, trust
+from nas.guidance.screening import Merit, Verdicts, steers, trust
 from nas.guidance.surrogate import Surrogate, chosen
 from nas.guidance.target import PAIRS
 from nas.guidance.threads import one_thread
@@ -39,13 +38,19 @@ OTHERS = 128  # evaluations that the other searcher is shown
 # their logarithm. The rest add to the volume that a run reports. More of them would go to ever
 # smaller shares of what is cheap already; none would leave the cheap end to chance.
 BY_LOGARITHM = 0.1
+# By how many evaluations models learn at once, and hyper-parameters are fitted at once, from so
+# many on. Both change ever more slowly, and to do it for every one of a thousand would cost more
+# than all the rest. By their number, so that what is proposed stays a function of the archive.
+# Hyper-parameters are those of models that were learned of fewer, so the steps are multiples.
+LEARNED = {512: 8, 256: 4, 0: 1}
+FITTED = {512: 128, 128: 32, 24: 8, 0: 1}
 
 
 class Screened:
     """Draws children from a base searcher and picks the one expected to add most to the front.
 
-    The models are learned from the archive at every call; what is kept between calls is a
-    cache of functions of the archive.
+    The models are learned from the archive, of many evaluations a few at a time; what is kept
+    between calls is a cache of functions of the archive.
 
     Args:
         space: Where to search.
@@ -74,8 +79,7 @@ class Screened:
         self.proxy = proxy
         self.other = other
         self._encoder = Encoder(space)
-        self._surrogates: _Cache[Surrogate] = _Cache()
-        self._settings: _Cache[dict[str, Settings]] = _Cache()
+        self._learned: _Cache[tuple[Surrogate, Verdicts]] = _Cache()
 
     def propose(self, archive: Archive, n: int, rng: np.random.Generator) -> list[Architecture]:
         """Return up to ``n`` architectures, unseen where the base finds any."""
@@ -93,7 +97,7 @@ class Screened:
             nothing = {"correlation": None, "n": 0, "floor": None, "steers": False}
             return {name: dict(nothing) for name in self.space.objectives}
         with one_thread():
-            return trust(archive, self._surrogate(archive))
+            return self._models(archive)[1]
 
     def _ready(self, archive: Archive) -> bool:
         return _at_least(max(3, self.startup), (e for e in archive.evaluations if e.ok))
@@ -104,10 +108,9 @@ class Screened:
         if free or not self._ready(archive):
             return None
         with one_thread():
-            surrogate = self._surrogate(archive)
-            steering = steers(archive, surrogate)
+            surrogate, verdicts = self._models(archive)
             value = Again(archive, surrogate)
-            if not steering.any() or not value.worthwhile:
+            if not steers(verdicts).any() or not value.worthwhile:
                 return None
             known, gain = value.best()
             children = self._candidates(archive, rng)
@@ -128,7 +131,7 @@ class Screened:
         if not _scored(archive, PAIRS) or len(archive.evaluations) % 3 == 0:
             return True
         with one_thread():
-            return self._ready(archive) and bool(self._surrogate(archive).heeded - {OBJECTIVE})
+            return self._ready(archive) and bool(self._models(archive)[0].heeded - {OBJECTIVE})
 
     def _one(self, archive: Archive, rng: np.random.Generator) -> Architecture:
         # drawn first, so that the course of the generator does not hang on the models
@@ -144,8 +147,8 @@ class Screened:
                 return favourite
         elif free:
             return self._own(archive, rng)
-        surrogate = self._surrogate(archive)
-        steering = steers(archive, surrogate)
+        surrogate, verdicts = self._models(archive)
+        steering = steers(verdicts)
         if not steering.any():
             return self._own(archive, rng)
         children = self._candidates(archive, rng)
@@ -210,29 +213,24 @@ class Screened:
 
     # -- models -------------------------------------------------------------------------------
 
-    def _surrogate(self, archive: Archive) -> Surrogate:
-        return self._surrogates.get(
-            archive.evaluations,
-            lambda: Surrogate(archive, self._encoder, self._chosen(archive)),
-        )
+    def _models(self, archive: Archive) -> tuple[Surrogate, Verdicts]:
+        """Return the models, and what they are trusted with."""
+        known = self._first(archive, LEARNED)
 
-    def _chosen(self, archive: Archive) -> dict[str, Settings] | None:
-        """Return hyper-parameters fitted to the first of the evaluations.
+        def learn() -> tuple[Surrogate, Verdicts]:
+            fitted = self._first(known, FITTED)
+            given = None if fitted is known else self._models(fitted)[0].settings
+            surrogate = Surrogate(known, self._encoder, given)
+            return surrogate, trust(surrogate)
 
-        They change slowly: to choose them anew for every one of a thousand evaluations would
-        cost more than all the rest, and chosen by the number of evaluations they stay a
-        function of the archive.
-        """
+        return self._learned.get(known.evaluations, learn)
+
+    def _first(self, archive: Archive, steps: Mapping[int, int]) -> Archive:
+        """Return the evaluations but for the last few, whose number changes by steps."""
         n = len(archive.evaluations)
-        first = n - n % (1 if n < 24 else 8 if n < 128 else 32 if n < 512 else 128)
-        if first == n:
-            return None
-        prefix = Archive(self.space, archive.evaluations[:first])
-        if not self._ready(prefix):
-            return None
-        return self._settings.get(
-            prefix.evaluations, lambda: Surrogate(prefix, self._encoder).settings
-        )
+        left = n % next(step for fewest, step in steps.items() if n >= fewest)
+        prefix = Archive(self.space, archive.evaluations[: n - left])
+        return prefix if left and self._ready(prefix) else archive
 
 
 def _scored(archive: Archive, count: int) -> bool:
@@ -247,7 +245,7 @@ def _at_least(count: int, found: Iterable[Any]) -> bool:
 
 
 class _Cache(Generic[T]):
-    """The last few values of a function of a list of evaluations.
+    """The values of a function of a list of evaluations that were used last.
 
     The key is their identity, which is sound because the cache keeps them alive.
     """
@@ -261,4 +259,5 @@ class _Cache(Generic[T]):
             self._kept[key] = (list(evaluations), make())
             if len(self._kept) > KEPT:
                 self._kept.popitem(last=False)
+        self._kept.move_to_end(key)
         return self._kept[key][1]

@@ -223,7 +223,7 @@ def test_candidates_are_asked_about_while_one_could_still_be_picked(
             return [answers[a["width"]] for a in some]
 
     screened = Screened(SPACE, RandomSearcher(SPACE), startup=5, unscreened=0.0, proxy=Asked())  # type: ignore[arg-type]
-    monkeypatch.setattr(screened, "_surrogate", lambda _: Told())
+    monkeypatch.setattr(screened, "_models", lambda _: (Told(), {}))
     monkeypatch.setattr(screened, "_candidates", lambda *_: children)
     monkeypatch.setattr("nas.searchers.screened.steers", lambda *_: np.array([True]))
     monkeypatch.setattr("nas.searchers.screened.Merit", lambda *_: lambda worth: worth)

@@ -19,6 +19,8 @@ from nas.guidance.inputs import Columns, Inputs
 from nas.guidance.screening import FLOOR, lower_bound, rank_correlation, trust
 from nas.guidance.surrogate import Surrogate, chosen
 from nas.pareto import Matrix
+from nas.searchers import make_searcher
+from nas.searchers.screened import Screened
 from search_spaces.architecture import Architecture
 from search_spaces.schema import load_space
 from search_spaces.space import Space
@@ -337,7 +339,7 @@ def test_trust_is_high_for_what_is_predicted_and_below_the_floor_for_noise() -> 
         )
 
     noisy = archive(60, random_recall)
-    verdict = trust(noisy, Surrogate(noisy, Encoder(SPACE)))
+    verdict = trust(Surrogate(noisy, Encoder(SPACE)))
     assert verdict["energy"]["steers"]
     assert verdict["energy"]["correlation"] > 0.95
     assert not verdict["ua"]["steers"]
@@ -350,3 +352,35 @@ def test_a_bound_is_below_its_correlation_and_nears_it() -> None:
     assert bounds == sorted(bounds)
     assert bounds[-1] == pytest.approx(0.5, abs=0.01)
     assert lower_bound(1.0, 50) < 1.0
+
+
+# -- learning of many -------------------------------------------------------------------------
+
+
+def test_of_many_evaluations_models_learn_a_few_at_a_time() -> None:
+    whole = archive(400)
+
+    def told(n: int) -> dict[str, Any]:
+        searcher = make_searcher("auto", SPACE, 1000)
+        assert isinstance(searcher, Screened)
+        return searcher.trust(Archive(SPACE, whole.evaluations[:n]))
+
+    assert told(399) == told(398) == told(397) == told(396) != told(400)
+    assert told(201) != told(200)
+
+
+def test_what_models_know_does_not_hang_on_what_they_were_asked_before() -> None:
+    whole = archive(300)
+    early, late = (Archive(SPACE, whole.evaluations[:n]) for n in (288, 299))
+    asked, fresh = (make_searcher("auto", SPACE, 1000) for _ in range(2))
+    asked.propose(early, 1, np.random.default_rng(0))
+    proposed = [s.propose(late, 8, np.random.default_rng(1)) for s in (asked, fresh)]
+    assert proposed[0] == proposed[1]
+
+
+def test_where_few_but_the_last_succeeded_models_learn_of_the_last() -> None:
+    done = archive(303).evaluations
+    failed = [Evaluation(e.number, e.architecture, 1.0, 1.0, 0, error="no") for e in done[:292]]
+    searcher = make_searcher("auto", SPACE, 1000)
+    assert isinstance(searcher, Screened)
+    assert searcher.trust(Archive(SPACE, [*failed, *done[292:]]))["energy"]["n"] == 11

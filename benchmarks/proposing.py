@@ -8,8 +8,9 @@ and with 1,000 evaluations in the archive; the scoring of what is evaluated is i
 without a proxy, with one whose scores are of no use (every third evaluation is scored, and the
 operations of up to two candidates of every proposal are counted, for their energy), and with
 one whose scores are (up to two candidates of every proposal are scored). The hyper-parameters
-are fitted anew at every 32nd evaluation, and at every 128th from 512 on, which the means include;
-``worst`` is such a one. A score by itself is timed as well.
+are fitted anew at every 32nd evaluation, and at every 128th from 512 on, where models learn of
+eight evaluations at once. The means include both; ``worst`` is the first. A score by itself is
+timed as well.
 """
 
 from __future__ import annotations

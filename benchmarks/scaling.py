@@ -1,7 +1,7 @@
 """Where one driver stops feeding workers: a simulation in virtual time.
 
 The driver's seconds for each evaluation (record the last result, propose the next candidate) are
-measured first, as medians over 25 evaluations: between the evaluations of searches of the
+measured first, as means over 25 evaluations: between the evaluations of searches of the
 packaged space that cost nothing, and between those of a real one on the bundled corpus, whose
 proposals are scored by the supernet besides. The simulation then plays an asynchronous search
 with 1, 8, 64 and 512 workers: an evaluation takes as long as the operations of its architecture
@@ -51,20 +51,20 @@ class Serving:
     def __init__(self, measured: list[float]) -> None:
         parts = [measured[i : i + BIN] for i in range(0, len(measured) - BIN + 1, BIN)]
         self.at = [BIN * i + BIN / 2 for i in range(len(parts))]
-        self.medians = [float(np.median(p)) for p in parts]
+        self.means = [float(np.mean(p)) for p in parts]
         self.slope = 0.0
         if len(parts) >= LAST:
-            line = np.polyfit(self.at[-LAST:], self.medians[-LAST:], 1)
+            line = np.polyfit(self.at[-LAST:], self.means[-LAST:], 1)
             self.slope = max(0.0, float(line[0]))
 
     def points(self) -> zip[tuple[float, float]]:
         """Return what was measured."""
-        return zip(self.at, self.medians, strict=True)
+        return zip(self.at, self.means, strict=True)
 
     def seconds(self, n: int) -> float:
         """Return the seconds after ``n`` evaluations."""
         beyond = max(0.0, n - self.at[-1])
-        return float(np.interp(n, self.at, self.medians)) + self.slope * beyond
+        return float(np.interp(n, self.at, self.means)) + self.slope * beyond
 
 
 def gaps(searcher: str, budget: int) -> list[float]:
@@ -164,7 +164,7 @@ def main() -> None:
         ]
         out["searchers"][searcher] = {
             "measured_to": len(measured),
-            "medians_ms": {str(int(n)): 1e3 * s for n, s in serving.points()},
+            "means_ms": {str(int(n)): 1e3 * s for n, s in serving.points()},
             "more_each_ms_beyond": 1e3 * serving.slope,
             "rows": rows,
         }

@@ -13,10 +13,10 @@ way.
 
     python benchmarks/candidates.py --seeds 10 --budget 60 --folds 2 --keep FOLDER
 
-compares what so many default searches find with random ones of the same budget, and how soon;
-``FOLDER`` keeps the runs, so that a comparison that is interrupted goes on. Every member of a
-front is trained once more with a seed that no search has used: a front of the luckiest of many
-noisy measurements looks better than it is.
+compares what so many default searches find with unguided and with random ones of the same budget,
+and how soon; ``FOLDER`` keeps the runs, so that a comparison that is interrupted goes on. Every
+member of a front is trained once more with a seed that no search has used: a front of the
+luckiest of many noisy measurements looks better than it is.
 """
 
 from __future__ import annotations
@@ -48,7 +48,11 @@ WAYS = {"obvious": 2, "ours": 1}  # threads
 ROWS = {"obvious, 1x2": ("obvious", 1), "ours, 1x1": ("ours", 1), "ours, 2x1": ("ours", 2)}
 COLD = "empty cache"
 SEARCHES = {"default search": (), "without first looks": ("--no-halving",), COLD: ()}
-KINDS = ("auto", "random")  # searchers that are compared
+KINDS = {  # searches that are compared
+    "auto": ("--searcher", "auto"),
+    "unguided": ("--searcher", "auto", "--no-guidance"),
+    "random": ("--searcher", "random"),
+}
 FRESH = 10**6 + 7
 
 
@@ -140,13 +144,13 @@ def empty_cache(folder: Path) -> None:
 
 
 def compared(folder: Path, budget: int, seeds: int, folds: int) -> dict[str, Any]:
-    """Return what searches of both kinds found over seeds, and tests of the difference."""
+    """Return what searches of every kind found over seeds, and tests of the differences."""
     studies: dict[str, list[Any]] = {}
     for seed in range(seeds):
-        for kind in KINDS:
-            print(f"seed {seed}: {kind}")
+        for kind, options in KINDS.items():
+            print(f"seed {seed}: {kind}", flush=True)
             run = folder / f"{kind}-{seed}"
-            studies.setdefault(kind, []).append(searched(run, budget, seed, "--searcher", kind)[1])
+            studies.setdefault(kind, []).append(searched(run, budget, seed, *options)[1])
     everyone = [s for many in studies.values() for s in many]
     losses = np.concatenate([s.archive().losses(s.archive().full) for s in everyone])
     low, high = losses.min(0), losses.max(0)
@@ -163,13 +167,16 @@ def compared(folder: Path, budget: int, seeds: int, folds: int) -> dict[str, Any
             rival = studies["random"][seed]
             goal = volume(rival.archive().losses(rival.front()), low, high)
             found[kind]["units to random"].append(units_to(study, goal, low, high))
+    ours, *rivals = KINDS
     for name in ("measured", "again"):
-        ours, theirs = (np.array(found[kind][name]) for kind in KINDS)
-        worse = wilcoxon(ours, theirs, alternative="less").pvalue if seeds > 1 else 1.0
-        found[f"worse than random, {name} (p)"] = float(worse)
-        told = ", ".join(f"{k} {v.mean():.3f}" for k, v in zip(KINDS, (ours, theirs), strict=True))
-        print(f"hypervolume, {name}: {told}; worse (paired, one-sided) p {worse:.3f}")
-    print("units to the random search's:", found[KINDS[0]]["units to random"])
+        print(f"hypervolume, {name}:", {k: round(np.mean(found[k][name]), 3) for k in KINDS})
+        for other in rivals:
+            mine, theirs = np.array(found[ours][name]), np.array(found[other][name])
+            worse = wilcoxon(mine, theirs, alternative="less").pvalue if seeds > 1 else 1.0
+            found[f"worse than {other}, {name} (p)"] = float(worse)
+            print(f"  worse than {other} (paired, one-sided): p {worse:.3f}")
+    for kind in KINDS:
+        print(f"{kind}: units to the random search's", found[kind]["units to random"])
     return found
 
 

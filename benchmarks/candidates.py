@@ -169,7 +169,8 @@ def compared(folder: Path, budget: int, seeds: int, folds: int) -> dict[str, Any
             found[kind]["units to random"].append(units_to(study, goal, low, high))
     ours, *rivals = KINDS
     for name in ("measured", "again"):
-        print(f"hypervolume, {name}:", {k: round(float(np.mean(found[k][name])), 3) for k in KINDS})
+        means = {k: round(float(np.mean(found[k][name])), 3) for k in KINDS}
+        print(f"hypervolume, {name}:", means)
         for other in rivals:
             mine, theirs = np.array(found[ours][name]), np.array(found[other][name])
             worse = wilcoxon(mine, theirs, alternative="less").pvalue if seeds > 1 else 1.0

@@ -11,7 +11,7 @@ cache, so that it computes the features too (fetching left out). All on the bund
 and gradients of both ways are the same bits, so what a random search finds does not depend on the
 way.
 
-    python benchmarks/candidates.py --seeds 10 --budget 60 --folds 2 --keep FOLDER
+    python benchmarks/candidates.py --seeds 8 --budget 60 --folds 4 --keep FOLDER
 
 compares what so many default searches find with unguided and with random ones of the same budget,
 and how soon; ``FOLDER`` keeps the runs, so that a comparison that is interrupted goes on. Every
@@ -146,11 +146,13 @@ def empty_cache(folder: Path) -> None:
 def compared(folder: Path, budget: int, seeds: int, folds: int) -> dict[str, Any]:
     """Return what searches of every kind found over seeds, and tests of the differences."""
     studies: dict[str, list[Any]] = {}
+    trained = ("--validation-folds", str(folds))
     for seed in range(seeds):
         for kind, options in KINDS.items():
             print(f"seed {seed}: {kind}", flush=True)
             run = folder / f"{kind}-{seed}"
-            studies.setdefault(kind, []).append(searched(run, budget, seed, *options)[1])
+            study = searched(run, budget, seed, *options, *trained)[1]
+            studies.setdefault(kind, []).append(study)
     everyone = [s for many in studies.values() for s in many]
     losses = np.concatenate([s.archive().losses(s.archive().full) for s in everyone])
     low, high = losses.min(0), losses.max(0)
@@ -177,7 +179,8 @@ def compared(folder: Path, budget: int, seeds: int, folds: int) -> dict[str, Any
             found[f"worse than {other}, {name} (p)"] = float(worse)
             print(f"  worse than {other} (paired, one-sided): p {worse:.3f}")
     for kind in KINDS:
-        print(f"{kind}: units to the random search's", found[kind]["units to random"])
+        units = [np.inf if u is None else u for u in found[kind]["units to random"]]
+        print(f"{kind}: units to the random search's {units}, median {np.median(units)}")
     return found
 
 
